@@ -1,0 +1,104 @@
+# The only way to run anything: every target is listed by a bare `make`.
+# What needs the environment depends on the stamp below, so the first call of any target sets it up.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
+READY := $(VENV)/.ready
+
+# Arguments of single targets
+SEEDS ?= 200
+FROM ?= 1
+STORE ?= sqlite
+KILLS ?= 200
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check gen gen-check fmt lint types arch tidy cover \
+	sim sim-planted chaos bench wheel-check lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- Environment ---------------------------------------------------------------------------------
+
+setup: $(READY) ## Make .venv with everything pinned by requirements.lock
+
+$(LOCKED): requirements.lock
+	@test -n "$(PYTHON)" || { echo "Podium needs Python 3.11 or later: none found" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
+		f"Podium needs Python 3.11 or later, found {v[0]}.{v[1]}: set PYTHON=/path/to/python3.11")'
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "No virtual environment could be made: apt-get install -y python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(READY): $(LOCKED) pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock: $(READY) ## Write requirements.lock anew (ARGS=--upgrade takes newer versions)
+	$(BIN)/uv pip compile pyproject.toml --extra server --group dev --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet $(ARGS) \
+		--output-file requirements.lock
+
+clean: ## Remove .venv and all caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- Use -----------------------------------------------------------------------------------------
+
+demo: $(READY) ## Run the kitchen-sink workflow on a server and workers of its own
+	@$(BIN)/podium demo $(ARGS)
+
+gen: $(READY) ## Write the protobuf code anew from protos/
+	$(BIN)/python protos/generate.py
+
+fmt: $(READY) ## Format the code and apply safe fixes
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+# --- Proof ---------------------------------------------------------------------------------------
+
+test: $(READY) ## Run the tests (SKIP=strace leaves out what needs strace; ARGS= for pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint types arch gen-check tidy ## Everything fast: lint, types, arch, generated code, tidy
+
+lint: $(READY) ## Lint, and check the format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY) ## Check the types
+	$(BIN)/basedpyright
+
+arch: $(READY) ## Check the import contracts
+	$(BIN)/lint-imports
+
+gen-check: $(READY) ## Check that the protobuf code is current
+	$(BIN)/python protos/generate.py --check
+
+tidy: $(READY) ## Check the house rules on sizes, names, dead modules, the folder map
+	$(BIN)/python -m pytest --quiet tests/test_tidy.py
+
+cover: $(READY) ## Run the tests and show the lines and branches they miss
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage report
+
+sim: $(READY) ## Simulate SEEDS= seeds FROM= the first
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
+
+sim-planted: $(READY) ## Show that simulation finds every planted bug
+	@$(BIN)/python -m tests.simulation --planted
+
+chaos: $(READY) ## Kill a server under load KILLS= times on STORE=
+	@$(BIN)/python -m tests.chaos --store $(STORE) --kills $(KILLS)
+
+bench: $(READY) ## Measure against the floor program
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+wheel-check: $(READY) ## Build the wheel, install it apart and run it
+	@$(BIN)/python -m tests.wheel

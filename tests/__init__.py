@@ -1,0 +1,1 @@
+"""Tests mirror the source; simulation, chaos and bench are programs of their own beside them."""
