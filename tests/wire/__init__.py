@@ -1,0 +1,1 @@
+"""Tests of the protos and of the code generated from them."""
