@@ -1,0 +1,59 @@
+"""Names of queues, deadlines and leases: the vocabulary between engine, store and dispatcher."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+DeadlineKind = Literal["response", "poll", "timeout", "total", "retry", "workflow"]
+LeaseKind = Literal["stream", "poll"]
+
+SCORE_CLASS_SPAN: Final = 10**13
+"""One priority class spans 10^13 ms; class = 99 - priority, so a higher priority sorts first."""
+
+
+class Queue(msgspec.Struct, frozen=True, array_like=True):
+    """Tasks of one type and domain. `task_type` = task definition name, or the system task type."""
+
+    task_type: str
+    domain: str = ""
+
+
+class Limits(msgspec.Struct, frozen=True, array_like=True):
+    """Admission limits of a task type; 0 = none (S-559, S-560)."""
+
+    concurrent: int = 0
+    rate: int = 0
+    rate_window_ms: int = 0
+
+    @property
+    def limited(self) -> bool:
+        """Whether hand-outs need admission by the queue, so no direct hand-off."""
+        return self.concurrent > 0 or self.rate > 0
+
+
+UNLIMITED: Final = Limits()
+
+
+class Ready(msgspec.Struct, frozen=True, array_like=True):
+    """A task that may run now. `score` = class * 10^13 + ready ms; lower is handed out first."""
+
+    task_id: str
+    queue: Queue
+    score: int
+    limits: Limits = UNLIMITED
+
+
+class Deadline(msgspec.Struct, frozen=True, array_like=True):
+    """One armed deadline; `task_id` is empty for the workflow's own."""
+
+    task_id: str
+    kind: DeadlineKind
+    at_ms: int
+
+
+def ready_score(priority: int, ready_ms: int) -> int:
+    """The place in a queue: priority first, then age."""
+    assert 0 <= priority <= 99, priority
+    return (99 - priority) * SCORE_CLASS_SPAN + ready_ms

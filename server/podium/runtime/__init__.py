@@ -1,0 +1,1 @@
+"""The imperative shell: mailboxes, commits, dispatch, timers, outbox, members."""

@@ -1,0 +1,73 @@
+"""Time, randomness and task spawning as ports; the only file that may touch the real ones.
+
+`now_ms` is epoch ms: a start value plus monotonic time, so a jump of the system clock does not
+move it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+
+class Clock(Protocol):
+    """Where time comes from."""
+
+    def now_ms(self) -> int: ...
+
+    async def sleep(self, delay_ms: int) -> None: ...
+
+    def call_later(self, delay_ms: int, callback: Callable[[], None]) -> asyncio.TimerHandle: ...
+
+
+class Ids(Protocol):
+    """Where identities and chance come from."""
+
+    def workflow_id(self) -> str: ...
+
+    def incarnation(self) -> str: ...
+
+    def jitter(self, limit_ms: int) -> int:
+        """A number of ms in [0, limit_ms]."""
+        ...
+
+
+class SystemClock:
+    """The running loop's clock, anchored once to the system's."""
+
+    def __init__(self) -> None:
+        self._anchor_ms = int(time.time() * 1000) - int(time.monotonic() * 1000)
+
+    def now_ms(self) -> int:
+        return self._anchor_ms + int(time.monotonic() * 1000)
+
+    async def sleep(self, delay_ms: int) -> None:
+        await asyncio.sleep(max(delay_ms, 0) / 1000)
+
+    def call_later(self, delay_ms: int, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(max(delay_ms, 0) / 1000, callback)
+
+
+class SystemIds:
+    """Random ids of the operating system."""
+
+    def workflow_id(self) -> str:
+        return str(uuid.uuid4())
+
+    def incarnation(self) -> str:
+        return uuid.uuid4().hex[:12]
+
+    def jitter(self, limit_ms: int) -> int:
+        return uuid.uuid4().int % (limit_ms + 1)
+
+
+def spawn(group: set[asyncio.Task[None]], coroutine: Coroutine[object, object, None]) -> None:
+    """Run a coroutine as a task owned by `group`; the owner cancels what is left at its stop."""
+    task = asyncio.get_running_loop().create_task(coroutine)
+    group.add(task)
+    task.add_done_callback(group.discard)

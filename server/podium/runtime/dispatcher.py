@@ -1,0 +1,370 @@
+"""Dispatch: which waiting worker gets which ready task.
+
+Three ways, fastest first: direct hand-off (a worker with credit is here, the type is unlimited and
+no backlog is known: the deciding commit grants the lease), assignment (the queue names a server
+that waits), claim (a worker with new credit asks the queue). Leases live in
+runtime/leases.py; nothing here is polled: the store is asked when credit appears or goes, when work
+appears, and when a limit or a claim ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from podium.engine.command import GrantLease, Outcome, Verdict
+from podium.model.execution import Lease
+from podium.model.queue import UNLIMITED, Queue, Ready
+from podium.runtime.clock import spawn
+from podium.runtime.seats import QueueState, WorkerSeat
+from podium.store.port import Assigned, Claim, Release, Settle, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from podium.model.execution import ExecutionHeader, TaskRecord
+    from podium.model.queue import LeaseKind
+    from podium.runtime.clock import Clock
+    from podium.runtime.executor import Executor
+    from podium.runtime.seats import Bus, Limiter, Worker
+    from podium.store.port import PushResult, Store
+
+LOG = logging.getLogger("podium.dispatcher")
+WITHDRAW_MS: Final = 20
+"""A wish is withdrawn this long after the last credit went: credit mostly comes back at once."""
+RETRY_MS: Final = 250
+KINDS: Final[tuple[LeaseKind, ...]] = ("stream", "poll")
+
+
+class Dispatcher:
+    """All queues as seen from this server."""
+
+    def __init__(
+        self, *, store: Store, clock: Clock, executor: Executor, limiter: Limiter, incarnation: str
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._executor = executor
+        self._limiter = limiter
+        self.incarnation = incarnation
+        self.bus: Bus
+        self._queues: dict[Queue, QueueState] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pushes: list[Ready] = []
+        self._settles: list[Settle] = []
+        self._releases: list[tuple[Release, Callable[[], None]]] = []
+        self._flushing = False
+        self.granting = True
+        """Off while the heartbeat fails or the server drains: no new leases."""
+
+    # Workers
+
+    def add(self, worker: Worker, queues: Iterable[Queue]) -> None:
+        """A worker serves these queues from now on."""
+        for queue in queues:
+            self._state(queue).workers.append(worker)
+            self.credit_changed(queue)
+
+    def remove(self, worker: Worker, queues: Iterable[Queue]) -> None:
+        for queue in queues:
+            state = self._state(queue)
+            if worker in state.workers:
+                state.workers.remove(worker)
+            self.credit_changed(queue)
+
+    def credit_changed(self, queue: Queue) -> None:
+        """Credit appeared or went: ask the queue, or withdraw the wish a little later."""
+        state = self._state(queue)
+        if state.asking or not self.granting:
+            return
+        if any(self._should_ask(state, kind) for kind in KINDS):
+            state.asking = True
+            asyncio.get_running_loop().call_soon(self._ask_soon, state)
+        elif any(state.told[kind] > 0 and state.credit(kind) == 0 for kind in KINDS):
+            self._later(state, WITHDRAW_MS)
+
+    def reserve(self, ready: Ready) -> WorkerSeat | None:
+        """A seat for a direct hand-off, or None where the task must queue."""
+        state = self._queues.get(ready.queue)
+        if state is None or state.backlog or ready.limits.limited or not self.granting:
+            return None
+        worker = state.take()
+        return None if worker is None else self._seat(ready.queue, worker)
+
+    def seat_for(self, queue: Queue, kind: LeaseKind) -> WorkerSeat | None:
+        """A seat for a lease that another server stored for a worker here."""
+        state = self._queues.get(queue)
+        if state is None:
+            return None
+        state.told[kind] = max(state.told[kind] - 1, 0)
+        worker = state.take(kind) or state.take()
+        return None if worker is None else self._seat(queue, worker)
+
+    def known(self) -> list[QueueState]:
+        """Every queue met so far, for the admin views and tests."""
+        return list(self._queues.values())
+
+    def stop(self) -> None:
+        """Grant nothing more and drop what is under way."""
+        self.granting = False
+        for state in self._queues.values():
+            if state.retry is not None:
+                state.retry.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+
+    async def withdraw_all(self) -> None:
+        """Tell the store that nobody waits here any more (a clean stop)."""
+        self.granting = False
+        for state in self._queues.values():
+            for kind in KINDS:
+                if state.told[kind]:
+                    await self._store.want(
+                        self.incarnation, state.queue, 0, kind=kind, limits=UNLIMITED
+                    )
+
+    # Work
+
+    def push(self, ready: Sequence[Ready]) -> None:
+        """Tasks that became ready: into their queues, with all that this loop turn adds."""
+        self._pushes.extend(ready)
+        self._flush_soon()
+
+    def release(self, release: Release, done: Callable[[], None]) -> None:
+        """A limited slot is free; `done` is called when the store knows."""
+        self._releases.append((release, done))
+        self._flush_soon()
+
+    def backlog_known(self, queue: Queue) -> None:
+        """Another server says that work waits there."""
+        state = self._state(queue)
+        state.backlog = True
+        self.credit_changed(queue)
+
+    def distrust(self) -> None:
+        """The bus broke: assume a backlog everywhere, asking clears it."""
+        for state in self._queues.values():
+            state.backlog = True
+            self.credit_changed(state.queue)
+
+    def _seat(self, queue: Queue, worker: Worker) -> WorkerSeat:
+        return WorkerSeat(self.incarnation, queue, worker, self.credit_changed)
+
+    def _state(self, queue: Queue) -> QueueState:
+        state = self._queues.get(queue)
+        if state is None:
+            state = self._queues[queue] = QueueState(queue)
+        return state
+
+    def _flush_soon(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(lambda: spawn(self._tasks, self._flush()))
+
+    async def _flush(self) -> None:
+        """One trip for everything that gathered; a failing store is asked again."""
+        self._flushing = False
+        pushes, self._pushes = self._pushes, []
+        settles, self._settles = self._settles, []
+        releases, self._releases = self._releases, []
+        while True:
+            try:
+                if settles:
+                    await self._store.settle(settles)
+                    settles = []
+                if releases:
+                    await self._send_releases(releases)
+                    releases = []
+                if pushes:
+                    results = await self._store.push_assign(pushes)
+                    for ready, result in zip(pushes, results, strict=True):
+                        self._pushed(ready, result)
+                return
+            except StoreError:
+                await self._clock.sleep(RETRY_MS)
+
+    async def _send_releases(self, releases: list[tuple[Release, Callable[[], None]]]) -> None:
+        results = await self._store.release([release for release, _ in releases])
+        for (release, done), result in zip(releases, results, strict=True):
+            done()
+            if result is not None:
+                ready = Ready("", release.queue, 0, release.limits)
+                self._pushed(ready, result)
+
+    def _pushed(self, ready: Ready, result: PushResult) -> None:
+        if isinstance(result, Assigned):
+            self._assigned(result)
+            return
+        state = self._state(ready.queue)
+        if result.reason == "backlog":
+            state.backlog = True
+            self.credit_changed(ready.queue)
+        elif result.reason == "limited":
+            state.backlog = True
+            self._ask_at(state, result.at_ms)
+        elif ready.task_id:
+            delay_ms = max(result.at_ms - self._clock.now_ms(), 1)
+            self._clock.call_later(delay_ms, lambda: self.push([ready]))
+
+    def _assigned(self, assigned: Assigned) -> None:
+        """The queue chose a server for a task: store the lease for it."""
+        state = self._state(assigned.queue)
+        if assigned.server != self.incarnation:
+            self._grant_for(assigned)
+            return
+        state.told[assigned.kind] = max(state.told[assigned.kind] - 1, 0)
+        worker = state.take(assigned.kind) if self.granting else None
+        if worker is None:
+            spawn(self._tasks, self._refuse(state, assigned))
+            return
+        seat = self._seat(assigned.queue, worker)
+        self._grant(assigned.task_id, assigned.queue, seat)
+
+    async def _refuse(self, state: QueueState, assigned: Assigned) -> None:
+        """The wish is outdated: withdraw it, and put the task back in its place."""
+        await self._tell(state, assigned.kind, 0)
+        await self._store.settle([Settle(assigned.task_id, assigned.queue)])
+        self.push([Ready(assigned.task_id, assigned.queue, assigned.score)])
+
+    def _grant(self, task_id: str, queue: Queue, seat: WorkerSeat) -> None:
+        def reply(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
+            task = _granted(outcome)
+            if task is not None and header is not None:
+                self._settle(Settle(task_id, queue, hold=task.limits.limited))
+                seat.give(task, header)
+            else:
+                self._refused(task_id, queue)
+                seat.give_back()
+
+        command = GrantLease(task_id=task_id, lease=seat.lease, worker_id=seat.worker_id)
+        self._executor.submit(_workflow_of(task_id), command, seat.worker_id, reply)
+
+    def _grant_for(self, assigned: Assigned) -> None:
+        """This server decides the lease, the worker is connected to another one."""
+
+        def reply(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
+            task = _granted(outcome)
+            if task is not None and header is not None:
+                hold = task.limits.limited
+                self._settle(Settle(assigned.task_id, assigned.queue, hold=hold))
+                self.bus.assigned(assigned.server, task, header)
+            else:
+                self._refused(assigned.task_id, assigned.queue)
+
+        lease = Lease(incarnation=assigned.server, session="", kind=assigned.kind)
+        command = GrantLease(task_id=assigned.task_id, lease=lease, worker_id="")
+        self._executor.submit(_workflow_of(assigned.task_id), command, "dispatcher", reply)
+
+    def _settle(self, settle: Settle) -> None:
+        self._settles.append(settle)
+        self._flush_soon()
+
+    def _refused(self, task_id: str, queue: Queue) -> None:
+        """The task ended meanwhile: it leaves the queue."""
+        spawn(self._tasks, self._unclaim(task_id, queue))
+
+    async def _unclaim(self, task_id: str, queue: Queue) -> None:
+        try:
+            await self._store.unclaim(task_id, queue)
+        except StoreError:
+            LOG.warning("unclaim of %s failed; its claim ends by itself", task_id)
+
+    # Asking
+
+    def _should_ask(self, state: QueueState, kind: LeaseKind) -> bool:
+        credit = state.credit(kind)
+        return credit > 0 and (state.backlog or state.stale or state.told[kind] == 0)
+
+    def _ask_soon(self, state: QueueState) -> None:
+        spawn(self._tasks, self._ask(state))
+
+    async def _ask(self, state: QueueState) -> None:
+        """Claim for the credit there is, until the queue has nothing more or the credit is used."""
+        try:
+            progress = True
+            while progress:
+                progress = False
+                kinds: list[LeaseKind] = [kind for kind in KINDS if self._should_ask(state, kind)]
+                state.stale = False
+                for kind in kinds:
+                    if self.granting:
+                        progress = await self._claim(state, kind) or progress
+        except StoreError:
+            self._later(state, RETRY_MS)
+        finally:
+            state.asking = False
+
+    async def _claim(self, state: QueueState, kind: LeaseKind) -> bool:
+        """One `want`. True where tasks were claimed, so more may be there."""
+        seats: list[WorkerSeat] = []
+        while (worker := state.take(kind)) is not None:
+            seats.append(self._seat(state.queue, worker))
+        limits = await self._limiter.limits(state.queue.task_type)
+        try:
+            result = await self._store.want(
+                self.incarnation, state.queue, len(seats), kind=kind, limits=limits
+            )
+        except StoreError:
+            _free(seats, state.queue)
+            raise
+        state.backlog = result.backlog
+        state.told[kind] = max(len(seats) - len(result.claims), 0)
+        for claim in result.claims:
+            self._claimed(claim, state.queue, seats.pop(0))
+        _free(seats, state.queue)
+        self._ask_at(state, result.at_ms)
+        return bool(result.claims) and result.backlog
+
+    def _claimed(self, claim: Claim, queue: Queue, seat: WorkerSeat) -> None:
+        self._grant(claim.task_id, queue, seat)
+
+    async def _tell(self, state: QueueState, kind: LeaseKind, count: int) -> None:
+        state.told[kind] = count
+        await self._store.want(self.incarnation, state.queue, count, kind=kind, limits=UNLIMITED)
+
+    def _ask_at(self, state: QueueState, at_ms: int) -> None:
+        """Ask again when a limit admits more or a claim ends; 0 = a release will tell."""
+        if at_ms > 0:
+            self._later(state, max(at_ms - self._clock.now_ms(), 1))
+
+    def _later(self, state: QueueState, delay_ms: int) -> None:
+        """Look at the queue again after a while: one timer per queue, the earliest."""
+        at_ms = self._clock.now_ms() + delay_ms
+        if state.retry is not None:
+            if state.retry_ms <= at_ms:
+                return
+            state.retry.cancel()
+
+        def again() -> None:
+            state.retry = None
+            spawn(self._tasks, self._look_again(state))
+
+        state.retry = self._clock.call_later(delay_ms, again)
+        state.retry_ms = at_ms
+
+    async def _look_again(self, state: QueueState) -> None:
+        try:
+            for kind in KINDS:
+                if state.told[kind] > 0 and state.credit(kind) == 0:
+                    await self._tell(state, kind, 0)
+        except StoreError:
+            self._later(state, RETRY_MS)
+        state.stale = True
+        self.credit_changed(state.queue)
+
+
+def _free(seats: list[WorkerSeat], queue: Queue) -> None:
+    for seat in seats:
+        seat.worker.unreserve(queue)
+
+
+def _granted(outcome: Outcome | Exception) -> TaskRecord | None:
+    """The leased task, or None where the grant was refused."""
+    if isinstance(outcome, Outcome) and outcome.verdict is Verdict.OK:
+        return outcome.task
+    return None
+
+
+def _workflow_of(task_id: str) -> str:
+    return task_id.rsplit(".", 2)[0]

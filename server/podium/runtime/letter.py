@@ -1,0 +1,78 @@
+"""Letters: commands waiting in a mailbox, with who sent them and who wants the answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from podium.engine.command import Command, Outcome
+    from podium.engine.graph import Graph
+    from podium.model.execution import ExecutionHeader
+    from podium.store.port import Idempotency
+
+
+class Reply(Protocol):
+    """Told once: the outcome after its commit is durable, or why there is none."""
+
+    def __call__(self, outcome: Outcome | Exception, header: ExecutionHeader | None) -> None: ...
+
+
+class Overloaded(Exception):
+    """The mailbox bytes are over the limit; starts are shed first."""
+
+
+class AlreadyRecorded(Exception):
+    """The idempotency key of a start points at another run."""
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(workflow_id)
+        self.workflow_id = workflow_id
+
+
+class Tombstoned(Exception):
+    """The execution must not start: its parent ended before, or it was removed."""
+
+
+class UnknownExecution(Exception):
+    """No execution has this id."""
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(workflow_id)
+        self.workflow_id = workflow_id
+
+
+class DecisionFailed(Exception):
+    """decide raised, again and again; the text of the cause stays in the server's log."""
+
+
+class Letter:
+    """One command in a mailbox."""
+
+    __slots__ = (
+        "actor",
+        "command",
+        "definition",
+        "graph",
+        "idempotency",
+        "patient",
+        "raised",
+        "reply",
+    )
+
+    def __init__(self, command: Command, actor: str, reply: Reply) -> None:
+        self.command = command
+        self.actor = actor
+        self.reply = reply
+        self.graph: Graph | None = None
+        """Given with a Start."""
+        self.definition: bytes | None = None
+        """Inline definition to be stored with the execution, given with a Start."""
+        self.idempotency: Idempotency | None = None
+        self.patient = False
+        """Whether a full store is waited for; a client's command is refused instead."""
+        self.raised = 0
+
+
+def ignore(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
+    """A reply for senders that need no answer."""
+    del outcome, header

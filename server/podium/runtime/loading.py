@@ -1,0 +1,105 @@
+"""Reading executions from the store: the header and what the commands name, never more than asked.
+
+Turns names into fields and fields into records (store/codec.py does the bytes); finds the graph of
+an execution by its definition's digest. Holds no state of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from podium.engine.identity import split_task_id
+from podium.engine.transition import FetchAll, FetchTasks
+from podium.runtime.cache import Entry
+from podium.store import codec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from podium.engine.command import Command
+    from podium.engine.graph import Graph
+    from podium.engine.transition import FetchPayloads, Records, TaskDefs
+    from podium.store.port import Loaded, Store
+
+
+class Definitions(Protocol):
+    """What the loader asks of the registry."""
+
+    async def graph(self, digest: str, inline: bytes | None) -> Graph: ...
+
+    async def task_defs(self, names: Sequence[str]) -> TaskDefs: ...
+
+
+class Loader:
+    """Loads entries and answers a decision's needs."""
+
+    def __init__(self, store: Store, definitions: Definitions) -> None:
+        self._store = store
+        self._definitions = definitions
+
+    async def load(self, workflow_id: str, commands: Sequence[Command] | None) -> Entry | None:
+        """The entry with the records that the commands name (None = everything), or None."""
+        need = None if commands is None else _first_need(commands)
+        return await self._load(workflow_id, need)
+
+    async def load_task(self, workflow_id: str, task_id: str) -> Entry | None:
+        """The entry with the records of one task."""
+        return await self._load(workflow_id, _need_of([task_id]))
+
+    async def _load(self, workflow_id: str, need: FetchTasks | None) -> Entry | None:
+        names = None if need is None else codec.field_names(need)
+        loaded = await self._read(workflow_id, names)
+        if loaded is None:
+            return None
+        header, records = codec.decode_records(loaded.fields, complete=names is None)
+        assert header is not None, workflow_id
+        inline = loaded.fields.get(codec.DEFINITION_FIELD)
+        if header.inline_definition and inline is None:
+            again = await self._store.load(workflow_id, [codec.DEFINITION_FIELD])
+            inline = again.fields.get(codec.DEFINITION_FIELD) if again is not None else None
+        graph = await self._definitions.graph(header.digest, inline)
+        return Entry(loaded.version, header, graph, records)
+
+    async def fetch(
+        self, workflow_id: str, entry: Entry, need: FetchTasks | FetchAll | FetchPayloads
+    ) -> Records | None:
+        """Answer a need and keep it in the entry; None = the entry's version is outdated."""
+        names = None if isinstance(need, FetchAll) else codec.field_names(need)
+        loaded = await self._read(workflow_id, names)
+        if loaded is None or loaded.version != entry.version:
+            return None
+        _, records = codec.decode_records(loaded.fields, complete=names is None)
+        entry.merge(records)
+        return records
+
+    async def _read(self, workflow_id: str, names: list[str] | None) -> Loaded | None:
+        """Fields at one version, with the large payloads of the tasks among them."""
+        while True:
+            loaded = await self._store.load(workflow_id, names)
+            if loaded is None or names is None:
+                return loaded
+            missing = codec.payload_names(loaded.fields)
+            if not missing:
+                return loaded
+            names = [*names, *missing]
+
+    async def task_defs(self, names: Sequence[str]) -> TaskDefs:
+        """Registered task definitions, None where there is none."""
+        return await self._definitions.task_defs(names)
+
+
+def _first_need(commands: Sequence[Command]) -> FetchTasks:
+    """The tasks that the commands name by id."""
+    return _need_of([getattr(command, "task_id", "") for command in commands])
+
+
+def _need_of(task_ids: Sequence[str]) -> FetchTasks:
+    keys: dict[str, None] = {}
+    attempts: dict[tuple[str, int], None] = {}
+    for task_id in task_ids:
+        parts = split_task_id(task_id) if task_id else None
+        if parts is not None:
+            _, key, attempt = parts
+            keys[key] = None
+            attempts[key, attempt] = None
+    return FetchTasks(keys=tuple(keys), attempts=tuple(attempts))

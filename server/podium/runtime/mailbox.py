@@ -1,0 +1,105 @@
+"""What the executor works on: mailboxes, an attempt to decide their letters, reserved seats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from podium.engine.transition import Records
+from podium.runtime.cache import Entry
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Generator
+
+    from podium.engine.command import Outcome, Rejected
+    from podium.engine.draft import Draft
+    from podium.engine.transition import Answer, Need, Transition
+    from podium.model.execution import ExecutionHeader, Lease, TaskRecord
+    from podium.model.queue import Ready
+    from podium.runtime.letter import Letter, Reply
+    from podium.store.port import Committed
+
+
+class Seat(Protocol):
+    """A reserved credit of some worker: where a granted task will be handed out."""
+
+    @property
+    def worker_id(self) -> str: ...
+
+    @property
+    def lease(self) -> Lease: ...
+
+    def give(self, task: TaskRecord, header: ExecutionHeader) -> None:
+        """The grant is durable: hand the task out."""
+        ...
+
+    def give_back(self) -> None:
+        """The grant did not happen: the credit is free again."""
+        ...
+
+
+class Aftermath(Protocol):
+    """What must happen once a transition is durable (runtime/aftermath.py)."""
+
+    def reserve(self, ready: Ready) -> Seat | None: ...
+
+    def committed(self, transition: Transition, result: Committed) -> None: ...
+
+
+class Work:
+    """One attempt to decide the letters of a mailbox on one draft."""
+
+    __slots__ = ("decided", "draft", "entry", "fresh", "generator", "letters", "seats")
+
+    def __init__(self, entry: Entry, letters: list[Letter], draft: Draft, *, fresh: bool) -> None:
+        self.entry = entry
+        self.letters = letters
+        self.draft = draft
+        self.generator: Generator[Need, Answer, Outcome] | None = None
+        self.fresh = fresh
+        """The entry is surely what the store holds, so "nothing to do" needs no proof."""
+        self.decided: list[tuple[Letter, Outcome | Rejected]] = []
+        self.seats: list[tuple[Seat, Outcome]] = []
+
+
+class Mailbox:
+    """Commands of one execution. `busy`: a decision or its commit is under way."""
+
+    __slots__ = ("busy", "failures", "waiting", "workflow_id")
+
+    def __init__(self, workflow_id: str) -> None:
+        self.workflow_id = workflow_id
+        self.waiting: list[Letter] = []
+        self.busy = False
+        self.failures = 0
+
+
+def unborn(letters: list[Letter]) -> Entry | None:
+    """An entry for an execution that a Start will create; None where no Start comes first."""
+    graph = letters[0].graph if letters else None
+    return None if graph is None else Entry(0, None, graph, Records(complete=True))
+
+
+def into(future: asyncio.Future[Outcome]) -> Reply:
+    """A reply that resolves a future."""
+
+    def reply(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
+        del header
+        if future.done():
+            return
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+    return reply
+
+
+def run_through(generator: Generator[Need, Answer, Outcome]) -> Outcome:
+    """Drive a decision that needs nothing (granting a task of this very draft)."""
+    try:
+        need = next(generator)
+    except StopIteration as done:
+        outcome: Outcome = done.value
+        return outcome
+    raise AssertionError(need)

@@ -1,0 +1,276 @@
+"""Members: heartbeats, ownership of partitions, taking over from the dead.
+
+Owner of a partition = rendezvous hash over the live incarnations: no record, no lock; two owners
+for a moment do no harm, every effect is idempotent. Times: heartbeat 1 s, dead after 3 s without
+one, leases of the dead are lost 5 s later; after a store outage nobody is declared dead for 10 s.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+from podium.engine.identity import split_task_id
+from podium.protocol.frame import LeaseName
+from podium.runtime.leases import GRACE_MS
+from podium.runtime.letter import UnknownExecution
+from podium.store.port import PARTITIONS, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from podium.runtime.clock import Clock
+    from podium.runtime.dispatcher import Dispatcher
+    from podium.runtime.executor import Executor
+    from podium.runtime.leases import Leases
+    from podium.runtime.relay import Relay
+    from podium.runtime.timers import Timers
+    from podium.store.port import Store
+
+LOG = logging.getLogger("podium.members")
+BEAT_MS: Final = 1_000
+DEAD_MS: Final = 3_000
+SILENT_MS: Final = 2_000
+"""A server whose heartbeat fails this long stops granting leases."""
+OUTAGE_REST_MS: Final = 10_000
+RECONCILE_MS: Final = 5_000
+RECONCILE_AGE_MS: Final = 2_000
+
+
+@lru_cache(maxsize=4096)
+def weight(partition: int, incarnation: str) -> int:
+    """Rendezvous weight; the live incarnation with the greatest owns the partition."""
+    digest = blake2b(f"{partition}:{incarnation}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
+
+
+def owned_by(incarnation: str, live: Sequence[str]) -> tuple[int, ...]:
+    """Partitions that this incarnation owns among the live ones (itself included)."""
+    others = [each for each in live if each != incarnation]
+    return tuple(
+        partition
+        for partition in range(PARTITIONS)
+        if all(
+            (weight(partition, incarnation), incarnation) > (weight(partition, each), each)
+            for each in others
+        )
+    )
+
+
+class Members:
+    """This server's view of the others, and what it owns."""
+
+    def __init__(  # noqa: PLR0913 - takes over for every part that can die
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        executor: Executor,
+        dispatcher: Dispatcher,
+        leases: Leases,
+        relay: Relay,
+        timers: Timers,
+        incarnation: str,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._executor = executor
+        self._dispatcher = dispatcher
+        self._leases = leases
+        self._relay = relay
+        self._timers = timers
+        self._incarnation = incarnation
+        self.owned: tuple[int, ...] = ()
+        self.live: tuple[str, ...] = ()
+        self._dead_since_ms: dict[str, int] = {}
+        self._carried: dict[str, set[int]] = {}
+        self._beat_ms = 0
+        self._failing = False
+        self._rest_until_ms = 0
+        self._unknown_held: dict[str, int] = {}
+        self._reconciled_ms = 0
+        self.on_beat: Callable[[], None] = _nothing
+        self.on_silent: Callable[[], None] = _nothing
+        self.takeovers = 0
+
+    async def join(self) -> None:
+        """First heartbeat. On an unshared store every other incarnation is dead at once."""
+        beat = await self._store.heartbeat(self._incarnation)
+        self._beat_ms = self._clock.now_ms()
+        shared = self._store.capabilities.shared
+        others = sorted(each for each in beat.members if each != self._incarnation)
+        if shared:
+            self._see(beat.members, beat.now_ms)
+        else:
+            self.live = (self._incarnation,)
+            self._dead_since_ms = dict.fromkeys(others, self._clock.now_ms())
+        await self._own(owned_by(self._incarnation, self.live))
+        await self._carry_dead()
+
+    def listening(self) -> None:
+        """Workers can come back from now on: the grace of the dead's leases starts here."""
+        now_ms = self._clock.now_ms()
+        if not self._store.capabilities.shared:
+            self._dead_since_ms = dict.fromkeys(self._dead_since_ms, now_ms)
+
+    async def run(self) -> None:
+        """Beat until cancelled; survives every store failure."""
+        while True:
+            await self._clock.sleep(BEAT_MS)
+            try:
+                await self._beat()
+            except StoreError:
+                self._beat_failed()
+
+    async def leave(self) -> None:
+        """A clean stop: off the list unless something is left to take over."""
+        for partition in range(PARTITIONS):
+            if await self._store.held(partition, self._incarnation):
+                return
+        if not await self._store.outbox(range(PARTITIONS), self._incarnation):
+            await self._store.forget(self._incarnation)
+
+    def _beat_failed(self) -> None:
+        self._failing = True
+        if self._clock.now_ms() - self._beat_ms > SILENT_MS and self._dispatcher.granting:
+            LOG.warning("no heartbeat for %d ms: granting stops", SILENT_MS)
+            self._dispatcher.granting = False
+            if self._store.capabilities.shared:
+                self.on_silent()
+
+    async def _beat(self) -> None:
+        beat = await self._store.heartbeat(self._incarnation)
+        now_ms = self._clock.now_ms()
+        if self._failing:
+            self._failing = False
+            self._rest_until_ms = now_ms + OUTAGE_REST_MS
+            self._dispatcher.granting = True
+            self._dispatcher.distrust()
+        self._beat_ms = now_ms
+        self.on_beat()
+        if self._store.capabilities.shared:
+            self._see(beat.members, beat.now_ms)
+            owned = owned_by(self._incarnation, self.live)
+            if owned != self.owned:
+                await self._own(owned)
+            if now_ms - self._reconciled_ms >= RECONCILE_MS:
+                self._reconciled_ms = now_ms
+                await self._reconcile()
+        if self._dead_since_ms:
+            await self._carry_dead()
+
+    def _see(self, members: dict[str, int], store_now_ms: int) -> None:
+        """Sort the members into live and dead."""
+        now_ms = self._clock.now_ms()
+        live = [self._incarnation]
+        for each, seen_ms in sorted(members.items()):
+            if each == self._incarnation:
+                continue
+            if store_now_ms - seen_ms < DEAD_MS or now_ms < self._rest_until_ms:
+                live.append(each)
+                self._dead_since_ms.pop(each, None)
+                self._carried.pop(each, None)
+            else:
+                self._dead_since_ms.setdefault(each, now_ms)
+        for gone in [each for each in self._dead_since_ms if each not in members]:
+            del self._dead_since_ms[gone]
+            self._carried.pop(gone, None)
+        self.live = tuple(sorted(live))
+
+    async def _own(self, owned: tuple[int, ...]) -> None:
+        """Newly owned partitions: their deadlines, and their ready tasks into the queues again."""
+        new = sorted(set(owned) - set(self.owned))
+        self.owned = owned
+        if not new:
+            return
+        while await self._timers.look(new):
+            await self._clock.sleep(BEAT_MS)
+        for partition in new:
+            ready = await self._store.ready(partition)
+            if ready:
+                self._dispatcher.push(ready)
+
+    async def _carry_dead(self) -> None:
+        """Carry out what the dead left: outbox and queues first, after the grace their leases."""
+        for dead, since_ms in sorted(self._dead_since_ms.items()):
+            carried = self._carried.setdefault(dead, set())
+            todo = [each for each in self.owned if each not in carried]
+            if todo:
+                self.takeovers += 1
+                await self._relay.take_over(todo, dead)
+                for partition in todo:
+                    ready = await self._store.ready(partition)
+                    if ready:
+                        self._dispatcher.push(ready)
+                carried.update(todo)
+            if self._clock.now_ms() - since_ms >= GRACE_MS:
+                await self._lose_leases(dead)
+
+    async def _lose_leases(self, dead: str) -> None:
+        left = 0
+        for partition in self.owned:
+            for task_id in await self._store.held(partition, dead):
+                left += 1
+                await self._lose(task_id, dead)
+        if left == 0 and await self._nothing_left(dead):
+            await self._store.forget(dead)
+            self._dead_since_ms.pop(dead, None)
+            self._carried.pop(dead, None)
+
+    async def _nothing_left(self, dead: str) -> bool:
+        """Whether every partition's `ob` and `held` of the dead incarnation are empty."""
+        if await self._relay.take_over(self.owned, dead):
+            return False
+        if await self._store.outbox(range(PARTITIONS), dead):
+            return False
+        for partition in range(PARTITIONS):
+            if await self._store.held(partition, dead):
+                return False
+        return True
+
+    async def _lose(self, task_id: str, incarnation: str) -> None:
+        """The lease as stored, if it still is that incarnation's, is lost."""
+        parts = split_task_id(task_id)
+        assert parts is not None, task_id
+        try:
+            entry = await self._executor.read_task(parts[0], task_id)
+        except UnknownExecution:
+            return
+        task = entry.records.tasks.get(parts[1])
+        if task is None or task.id != task_id or task.lease is None:
+            return
+        if task.lease.incarnation == incarnation:
+            self._leases.lose(LeaseName(task_id, task.lease_epoch))
+
+    async def _reconcile(self) -> None:
+        """Leases stored for this server that it does not know (a lost Assigned): give them back."""
+        now_ms = self._clock.now_ms()
+        unknown: dict[str, int] = {}
+        for partition in range(PARTITIONS):
+            for task_id in await self._store.held(partition, self._incarnation):
+                await self._look_at(task_id, now_ms, unknown)
+        self._unknown_held = unknown
+
+    async def _look_at(self, task_id: str, now_ms: int, unknown: dict[str, int]) -> None:
+        parts = split_task_id(task_id)
+        assert parts is not None, task_id
+        try:
+            entry = await self._executor.read_task(parts[0], task_id)
+        except UnknownExecution:
+            return
+        task = entry.records.tasks.get(parts[1])
+        if task is None or task.lease is None or task.lease.incarnation != self._incarnation:
+            return
+        if task.id != task_id or self._leases.holds(task_id, task.lease_epoch):
+            return
+        since_ms = self._unknown_held.get(task_id, now_ms)
+        if now_ms - since_ms >= RECONCILE_AGE_MS:
+            self._leases.give_up(task_id, task.lease_epoch)
+        else:
+            unknown[task_id] = since_ms
+
+
+def _nothing() -> None:
+    """The default of a hook nobody took."""

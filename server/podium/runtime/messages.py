@@ -1,0 +1,162 @@
+"""Messages between servers, over the store's bus, which may lose anything (distribution.md §4).
+
+Assigned carries the hand-out when it is small; else the receiver reads the task from the store.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
+
+import msgspec
+
+from podium.engine.identity import split_task_id
+from podium.model.queue import LeaseKind, Queue
+from podium.runtime.clock import spawn
+from podium.runtime.letter import UnknownExecution
+from podium.store.port import StoreError
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from podium.engine.transition import CancelNotice
+    from podium.model.execution import ExecutionHeader, TaskRecord
+    from podium.runtime.dispatcher import Dispatcher
+    from podium.runtime.executor import Executor
+    from podium.runtime.leases import Leases
+    from podium.store.port import Store
+
+LOG = logging.getLogger("podium.bus")
+
+
+class AssignedMessage(msgspec.Struct, frozen=True, tag="assigned", array_like=True):
+    """A lease was stored for a worker of the receiver."""
+
+    task_id: str
+    lease_epoch: int
+    queue: Queue
+    kind: LeaseKind
+
+
+class CancelMessage(msgspec.Struct, frozen=True, tag="cancel", array_like=True):
+    """A lease of the receiver ended: its worker should stop."""
+
+    task_id: str
+    lease_epoch: int
+    reason: str
+
+
+class ChangedMessage(msgspec.Struct, frozen=True, tag="changed", array_like=True):
+    """An execution that the receiver watches changed."""
+
+    workflow_id: str
+
+
+class RegistryMessage(msgspec.Struct, frozen=True, tag="registry", array_like=True):
+    """Definitions changed: read the generation again."""
+
+    generation: int
+
+
+Message: TypeAlias = AssignedMessage | CancelMessage | ChangedMessage | RegistryMessage
+ENCODER: Final = msgspec.msgpack.Encoder()
+DECODER: Final[msgspec.msgpack.Decoder[Message]] = msgspec.msgpack.Decoder(Message)
+
+
+class Bus:
+    """Sends and receives for one incarnation."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        executor: Executor,
+        dispatcher: Dispatcher,
+        leases: Leases,
+        incarnation: str,
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._dispatcher = dispatcher
+        self._leases = leases
+        self._incarnation = incarnation
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.on_changed: Callable[[str], None]
+        self.on_registry: Callable[[], None]
+
+    def start(self) -> None:
+        self._store.subscribe(self._incarnation, self._deliver)
+
+    def stop(self) -> None:
+        self._store.subscribe(self._incarnation, None)
+        for task in list(self._tasks):
+            task.cancel()
+
+    def assigned(self, server: str, task: TaskRecord, header: ExecutionHeader) -> None:
+        """See dispatcher.Bus."""
+        del header
+        assert task.lease is not None, task.id
+        assert task.queue is not None, task.id
+        message = AssignedMessage(task.id, task.lease_epoch, task.queue, task.lease.kind)
+        self._send(server, message)
+
+    def cancel(self, notice: CancelNotice) -> None:
+        message = CancelMessage(notice.task_id, notice.lease_epoch, notice.reason)
+        self._send(notice.incarnation, message)
+
+    def changed(self, server: str, workflow_id: str) -> None:
+        self._send(server, ChangedMessage(workflow_id))
+
+    def registry(self, servers: list[str], generation: int) -> None:
+        for server in servers:
+            self._send(server, RegistryMessage(generation))
+
+    def _send(self, server: str, message: Message) -> None:
+        spawn(self._tasks, self._publish(server, ENCODER.encode(message)))
+
+    async def _publish(self, server: str, message: bytes) -> None:
+        try:
+            await self._store.publish(server, message)
+        except StoreError:
+            LOG.warning("a message to %s was lost; its reconcile makes up for it", server)
+
+    def _deliver(self, message: bytes) -> None:
+        decoded = DECODER.decode(message)
+        match decoded:
+            case AssignedMessage():
+                spawn(self._tasks, self._take(decoded))
+            case CancelMessage():
+                self._leases.cancel(decoded.task_id, decoded.lease_epoch, decoded.reason)
+            case ChangedMessage():
+                self.on_changed(decoded.workflow_id)
+            case RegistryMessage():
+                self.on_registry()
+            case _:
+                assert_never(decoded)
+
+    async def _take(self, message: AssignedMessage) -> None:
+        """Hand the task to a worker here, or give the lease back."""
+        seat = self._dispatcher.seat_for(message.queue, message.kind)
+        if seat is None:
+            self._leases.give_up(message.task_id, message.lease_epoch)
+            return
+        try:
+            found = await self._read(message)
+        except (StoreError, UnknownExecution):
+            found = None
+        if found is None:
+            seat.give_back()
+            self._leases.give_up(message.task_id, message.lease_epoch)
+            return
+        seat.give(*found)
+
+    async def _read(self, message: AssignedMessage) -> tuple[TaskRecord, ExecutionHeader] | None:
+        parts = split_task_id(message.task_id)
+        assert parts is not None, message.task_id
+        entry = await self._executor.read_task(parts[0], message.task_id)
+        task = entry.records.tasks.get(parts[1])
+        if task is None or task.id != message.task_id or entry.header is None:
+            return None
+        current = task.lease_epoch == message.lease_epoch and task.lease is not None
+        return (task, entry.header) if current else None

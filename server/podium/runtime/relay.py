@@ -1,0 +1,200 @@
+"""The outbox relay: carries out what commits left to be done, at least once.
+
+Effects are read from memory right after their commit; only after a crash are they read again from
+the store, by the partition's owner. Each is idempotent: child ids are deterministic, reports carry
+the run epoch, a termination of a child that does not exist leaves a tombstone.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, Protocol, assert_never
+
+from podium.engine.command import (
+    CloseChild,
+    Continue,
+    FailFailureWorkflow,
+    Outcome,
+    Rejected,
+    Terminate,
+)
+from podium.engine.transition import (
+    ContinueSelf,
+    ReleaseSlot,
+    ReportToParent,
+    StartChild,
+    TerminateChild,
+)
+from podium.runtime.clock import spawn
+from podium.runtime.letter import Tombstoned, UnknownExecution
+from podium.store import codec
+from podium.store.port import Release, StoreError, partition_of
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from podium.engine.command import Command
+    from podium.engine.transition import Effect
+    from podium.model.execution import ExecutionHeader
+    from podium.runtime.clock import Clock
+    from podium.runtime.committer import Committer
+    from podium.runtime.dispatcher import Dispatcher
+    from podium.runtime.executor import Executor
+    from podium.store.port import OutboxEntry, Store
+
+LOG = logging.getLogger("podium.relay")
+RETRY_MS: Final = 500
+TOMBSTONE_MS: Final = 24 * 3_600_000
+
+
+class StartRefused(Exception):
+    """A child cannot be started, ever: no such definition, or unsound. The text may be stored."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Starter(Protocol):
+    """Starts the workflow that a StartChild names (app/start.py). Raises StartRefused, Tombstoned,
+    StoreError; a workflow that was started before is fine.
+    """
+
+    async def __call__(self, effect: StartChild, origin: str) -> None: ...
+
+
+class Relay:
+    """Effects of this incarnation, and of dead ones it takes over."""
+
+    def __init__(  # noqa: PLR0913 - all by name, each a port it hands effects to
+        self,
+        *,
+        store: Store,
+        executor: Executor,
+        committer: Committer,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        incarnation: str,
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._committer = committer
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._incarnation = incarnation
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._taken: set[tuple[int, str, int]] = set()
+        self.starter: Starter
+
+    def put(self, workflow_id: str, effects: Sequence[Effect], sequences: Sequence[int]) -> None:
+        """Carry out the effects of a commit that is durable now."""
+        partition = partition_of(workflow_id)
+        for effect, sequence in zip(effects, sequences, strict=True):
+            self._carry_out(workflow_id, effect, (partition, self._incarnation, sequence))
+
+    async def take_over(self, partitions: Sequence[int], incarnation: str) -> int:
+        """Carry out what a dead incarnation left in these partitions; answers how many."""
+        entries = await self._store.outbox(partitions, incarnation)
+        for entry in entries:
+            self._carry_out_again(entry)
+        return len(entries)
+
+    def stop(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _carry_out_again(self, entry: OutboxEntry) -> None:
+        name = (entry.partition, entry.incarnation, entry.sequence)
+        if name not in self._taken:
+            self._taken.add(name)
+            self._carry_out(entry.workflow_id, codec.decode_effect(entry.effect), name)
+
+    def _carry_out(self, workflow_id: str, effect: Effect, name: tuple[int, str, int]) -> None:
+        def done() -> None:
+            self._taken.discard(name)
+            self._committer.effect_done(*name)
+
+        match effect:
+            case StartChild():
+                spawn(self._tasks, self._start(workflow_id, effect, done))
+            case ReportToParent():
+                self._report(effect, done)
+            case TerminateChild():
+                spawn(self._tasks, self._terminate(effect, done))
+            case ReleaseSlot():
+                release = Release(effect.task_id, effect.queue, effect.limits)
+                self._dispatcher.release(release, done)
+            case ContinueSelf():
+                self._send(workflow_id, Continue(cursor=effect.cursor), done)
+            case _:
+                assert_never(effect)
+
+    def _report(self, effect: ReportToParent, done: Callable[[], None]) -> None:
+        parent = effect.parent
+        command = CloseChild(
+            task_id=parent.task_id,
+            run_epoch=parent.run_epoch,
+            child_id=effect.child_id,
+            status=effect.status,
+            output=effect.output,
+            reason=effect.reason,
+        )
+        self._send(parent.workflow_id, command, done)
+
+    async def _start(self, workflow_id: str, effect: StartChild, done: Callable[[], None]) -> None:
+        while True:
+            try:
+                await self.starter(effect, workflow_id)
+            except StartRefused as refused:
+                self._refused(workflow_id, effect, refused.message, done)
+                return
+            except Tombstoned:
+                pass
+            except StoreError:
+                await self._clock.sleep(RETRY_MS)
+                continue
+            done()
+            return
+
+    def _refused(
+        self, workflow_id: str, effect: StartChild, reason: str, done: Callable[[], None]
+    ) -> None:
+        if effect.parent is None:
+            command: Command = FailFailureWorkflow(name=effect.name, reason=reason)
+            self._send(workflow_id, command, done)
+            return
+        command = CloseChild(
+            task_id=effect.parent.task_id,
+            run_epoch=effect.parent.run_epoch,
+            child_id=effect.workflow_id,
+            status="FAILED",
+            reason=reason,
+        )
+        self._send(workflow_id, command, done)
+
+    async def _terminate(self, effect: TerminateChild, done: Callable[[], None]) -> None:
+        until_ms = self._clock.now_ms() + TOMBSTONE_MS
+        while True:
+            try:
+                absent = await self._store.tombstone(effect.workflow_id, until_ms)
+                break
+            except StoreError:
+                await self._clock.sleep(RETRY_MS)
+        if absent:
+            done()
+            return
+        command = Terminate(reason=effect.reason, by_parent=True)
+        self._send(effect.workflow_id, command, done)
+
+    def _send(self, workflow_id: str, command: Command, done: Callable[[], None]) -> None:
+        """Send a command; a refusal or a vanished execution ends the effect as well."""
+
+        def answered(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
+            del header
+            if isinstance(outcome, (Outcome, Rejected, UnknownExecution, Tombstoned)):
+                done()
+            else:
+                LOG.error("effect %s of %s stays in the outbox", type(command), workflow_id)
+
+        self._executor.submit(workflow_id, command, "relay", answered)

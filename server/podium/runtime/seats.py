@@ -1,0 +1,111 @@
+"""Workers with credit, as the dispatcher sees them: who waits at a queue, reserved credits."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from podium.model.execution import Lease
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from podium.model.execution import ExecutionHeader, TaskRecord
+    from podium.model.queue import LeaseKind, Limits, Queue
+
+
+class Worker(Protocol):
+    """Somebody with credit: a stream, a parked poll, or a task of the server itself."""
+
+    @property
+    def session(self) -> str: ...
+
+    @property
+    def worker_id(self) -> str: ...
+
+    @property
+    def kind(self) -> LeaseKind: ...
+
+    def credit(self, queue: Queue) -> int:
+        """Tasks of this queue that it would take now."""
+        ...
+
+    def reserve(self, queue: Queue) -> None: ...
+
+    def unreserve(self, queue: Queue) -> None: ...
+
+    def give(self, task: TaskRecord, header: ExecutionHeader) -> None:
+        """A durable lease of this worker: hand the task out (its credit was reserved)."""
+        ...
+
+
+class Limiter(Protocol):
+    """Admission limits by task type, from its registered definition."""
+
+    async def limits(self, task_type: str) -> Limits: ...
+
+
+class Bus(Protocol):
+    """Messages to other servers."""
+
+    def assigned(self, server: str, task: TaskRecord, header: ExecutionHeader) -> None: ...
+
+
+class QueueState:
+    """What this server knows of one queue."""
+
+    __slots__ = ("asking", "backlog", "queue", "retry", "retry_ms", "stale", "told", "workers")
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+        self.workers: deque[Worker] = deque()
+        self.backlog = False
+        self.told: dict[LeaseKind, int] = {"stream": 0, "poll": 0}
+        self.asking = False
+        self.stale = False
+        """A limit or somebody's claim has ended: ask although a wish is noted."""
+        self.retry: asyncio.TimerHandle | None = None
+        self.retry_ms = 0
+
+    def take(self, kind: LeaseKind | None = None) -> Worker | None:
+        """The next worker in turn that has credit."""
+        for _ in range(len(self.workers)):
+            worker = self.workers[0]
+            self.workers.rotate(-1)
+            if (kind is None or worker.kind == kind) and worker.credit(self.queue) > 0:
+                return worker
+        return None
+
+    def credit(self, kind: LeaseKind) -> int:
+        return sum(worker.credit(self.queue) for worker in self.workers if worker.kind == kind)
+
+
+class WorkerSeat:
+    """A reserved credit; see executor.Seat."""
+
+    __slots__ = ("_freed", "_queue", "lease", "worker")
+
+    def __init__(
+        self,
+        incarnation: str,
+        queue: Queue,
+        worker: Worker,
+        freed: Callable[[Queue], None],
+    ) -> None:
+        self._freed = freed
+        self._queue = queue
+        self.worker = worker
+        self.lease = Lease(incarnation=incarnation, session="", kind=worker.kind)
+        worker.reserve(queue)
+
+    @property
+    def worker_id(self) -> str:
+        return self.worker.worker_id
+
+    def give(self, task: TaskRecord, header: ExecutionHeader) -> None:
+        self.worker.give(task, header)
+
+    def give_back(self) -> None:
+        self.worker.unreserve(self._queue)
+        self._freed(self._queue)

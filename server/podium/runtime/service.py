@@ -1,0 +1,183 @@
+"""The runtime as one service: built by bootstrap (and by each server of the simulation).
+
+Start order: join the members (queues, deadlines, outbox of the dead), then listen, then the grace
+of the dead's leases. Stop order: no new grants, parked polls answered, streams sent away,
+mailboxes and commits drained, then the store is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from podium.runtime.aftermath import Aftermath
+from podium.runtime.cache import Cache
+from podium.runtime.clock import spawn
+from podium.runtime.committer import Committer
+from podium.runtime.dispatcher import Dispatcher
+from podium.runtime.executor import Executor
+from podium.runtime.leases import GRACE_MS, Leases
+from podium.runtime.loading import Definitions, Loader
+from podium.runtime.members import Members
+from podium.runtime.messages import Bus
+from podium.runtime.polls import PollDesk
+from podium.runtime.relay import Relay
+from podium.runtime.timers import Timers
+from podium.runtime.watch import Watch
+from podium.store.port import StoreError
+
+if TYPE_CHECKING:
+    from podium.model.queue import Limits
+    from podium.runtime.clock import Clock, Ids
+    from podium.runtime.relay import Starter
+    from podium.store.port import Store
+
+CACHE_BYTES: Final = 64 * 1024 * 1024
+DRAIN_MS: Final = 8_000
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Limits of the runtime."""
+
+    cache_bytes: int = CACHE_BYTES
+
+
+class Registry(Definitions, Protocol):
+    """What the runtime asks of the registry."""
+
+    async def limits(self, task_type: str) -> Limits: ...
+
+    async def refresh(self) -> None: ...
+
+
+class Runtime:
+    """Everything between the edges and the store, for one incarnation."""
+
+    def __init__(
+        self, *, store: Store, registry: Registry, clock: Clock, ids: Ids, settings: Settings
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.ids = ids
+        self.incarnation = ids.incarnation()
+        self._registry = registry
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._refreshing = False
+        named = {"incarnation": self.incarnation}
+        self.committer = Committer(store, clock)
+        self.executor = Executor(
+            loader=Loader(store, registry),
+            committer=self.committer,
+            cache=Cache(settings.cache_bytes),
+            clock=clock,
+            ids=ids,
+            shared=store.capabilities.shared,
+            **named,
+        )
+        self.dispatcher = Dispatcher(
+            store=store, clock=clock, executor=self.executor, limiter=registry, **named
+        )
+        self.leases = Leases(executor=self.executor, clock=clock, **named)
+        self.timers = Timers(store=store, executor=self.executor, clock=clock)
+        self.relay = Relay(
+            store=store,
+            executor=self.executor,
+            committer=self.committer,
+            dispatcher=self.dispatcher,
+            clock=clock,
+            **named,
+        )
+        self.watch = Watch(store=store, executor=self.executor, clock=clock, **named)
+        self.polls = PollDesk(
+            dispatcher=self.dispatcher, leases=self.leases, store=store, clock=clock
+        )
+        self.bus = Bus(
+            store=store,
+            executor=self.executor,
+            dispatcher=self.dispatcher,
+            leases=self.leases,
+            **named,
+        )
+        self.members = Members(
+            store=store,
+            clock=clock,
+            executor=self.executor,
+            dispatcher=self.dispatcher,
+            leases=self.leases,
+            relay=self.relay,
+            timers=self.timers,
+            **named,
+        )
+        self._wire()
+
+    def _wire(self) -> None:
+        """The few links that would be circular as arguments."""
+        self.dispatcher.bus = self.bus
+        self.executor.aftermath = Aftermath(
+            dispatcher=self.dispatcher,
+            leases=self.leases,
+            timers=self.timers,
+            relay=self.relay,
+            watch=self.watch,
+            bus=self.bus,
+            incarnation=self.incarnation,
+        )
+        self.bus.on_changed = self.watch.changed
+        self.bus.on_registry = self._refresh_soon
+        self.members.on_beat = self._refresh_soon
+
+    async def start(self, starter: Starter) -> None:
+        """Take over what earlier incarnations left, then run. Next: `listening`."""
+        self.relay.starter = starter
+        await self._registry.refresh()
+        spawn(self._tasks, self.committer.run())
+        self.bus.start()
+        if not self.store.capabilities.shared:
+            self.timers.hold_responses(self.clock.now_ms() + GRACE_MS)
+        await self.members.join()
+        spawn(self._tasks, self.members.run())
+        spawn(self._tasks, self.timers.run(lambda: self.members.owned))
+
+    def listening(self) -> None:
+        """The edges accept calls: workers can come back."""
+        self.members.listening()
+
+    async def stop(self) -> None:
+        """Stop granting, answer what was accepted, leave the store. Safe to call twice."""
+        self.polls.stop()
+        self.leases.close()
+        try:
+            async with asyncio.timeout(DRAIN_MS / 1000):
+                await self.dispatcher.withdraw_all()
+                await self.executor.drain()
+                await self.committer.drain()
+                await self.members.leave()
+        except (TimeoutError, StoreError):
+            pass  # what is left is taken over from the store
+        self.kill()
+
+    def kill(self) -> None:
+        """Drop everything at once, as a crash does (also the end of `stop`)."""
+        self.timers.stop()
+        self.relay.stop()
+        self.bus.stop()
+        self.leases.close()
+        self.dispatcher.stop()
+        self.executor.stop()
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _refresh_soon(self) -> None:
+        if not self._refreshing:
+            self._refreshing = True
+            spawn(self._tasks, self._refresh())
+
+    async def _refresh(self) -> None:
+        try:
+            await self._registry.refresh()
+        except StoreError:
+            pass  # the next heartbeat asks again
+        finally:
+            self._refreshing = False

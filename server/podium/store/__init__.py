@@ -1,0 +1,1 @@
+"""Stores behind one port: executions, queues, deadlines, outbox, members and definitions."""

@@ -1,0 +1,352 @@
+"""The store port: few verbs, each one atomic, that every backend implements (distribution.md §2).
+
+Rules: values are bytes (store/codec.py makes them), never model records; every verb is safe to repeat
+after an unknown outcome; a verb that fails raises `StoreUnavailable` (outcome unknown) or
+`StoreFull` (nothing was written). Time is the store's own, in epoch ms. What one group decided
+travels together: `commit` and the queue verbs take batches, each element atomic by itself.
+
+Partition = `partition_of(workflow_id)`. The `ready`, `slot` and `held` entries of a partition are the
+truth; queues (`r`, `f`, `w`, `lim` of distribution.md §1) are a cache that `rebuild` can make anew.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+from zlib import crc32
+
+import msgspec
+
+from podium.model.queue import Deadline, LeaseKind, Limits, Queue, Ready, UNLIMITED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PARTITIONS: Final = 256
+CLAIM_MS: Final = 5_000
+"""How long a claimed, unsettled task stays invisible before it returns to its place."""
+OUTBOX_DONE_LIMIT: Final = 64
+HISTORY_ROWS_LIMIT: Final = 20_000
+
+HEX: Final = frozenset("0123456789abcdef")
+
+
+def partition_of(workflow_id: str) -> int:
+    """First byte of a UUID in hex; crc32 & 255 of any other id."""
+    if len(workflow_id) == 36 and workflow_id[0] in HEX and workflow_id[1] in HEX:
+        return int(workflow_id[:2], 16)
+    return crc32(workflow_id.encode("utf-8", "surrogatepass")) & 255
+
+
+class StoreError(Exception):
+    """Base of what a store verb may raise."""
+
+
+class StoreUnavailable(StoreError):
+    """The verb may or may not have happened; repeat it."""
+
+
+class StoreFull(StoreError):
+    """No space or read-only: nothing was written; repeat when there is space."""
+
+
+class StoreClosed(StoreError):
+    """The store was closed or taken by another process."""
+
+
+class Capabilities(msgspec.Struct, frozen=True):
+    """What a backend can do; differences are stated, never silent."""
+
+    shared: bool
+    """Several servers may use it at once."""
+    durable: bool
+    """Acknowledged commits survive the death of every process."""
+
+
+class Idempotency(msgspec.Struct, frozen=True):
+    """Key of a start. strategy: FAIL and RETURN_EXISTING point at any recorded run, FAIL_ON_RUNNING
+    only at one that still runs (its stored status is read in the same atomic step)."""
+
+    name: str
+    key: str
+    strategy: Literal["FAIL", "RETURN_EXISTING", "FAIL_ON_RUNNING"]
+
+
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
+    """One atomic change of one execution. `version` is what the caller saw; 0 = must not exist."""
+
+    workflow_id: str
+    version: int
+    fields: dict[str, bytes | None] = {}
+    """Field name → value; None deletes. Names: see store/codec.py."""
+    armed: tuple[Deadline, ...] = ()
+    disarmed: tuple[tuple[str, str], ...] = ()
+    """(task id or "", kind). Arming replaces an entry of the same task and kind."""
+    ready: tuple[Ready, ...] = ()
+    unready: tuple[str, ...] = ()
+    slots: tuple[tuple[str, Queue], ...] = ()
+    unslotted: tuple[str, ...] = ()
+    held: tuple[tuple[str, str], ...] = ()
+    """(incarnation, task id)."""
+    unheld: tuple[tuple[str, str], ...] = ()
+    outbox: tuple[bytes, ...] = ()
+    """Effects, kept under `incarnation` until done; sequences are given by the store, ascending."""
+    incarnation: str = ""
+    """The writing server; names the outbox list."""
+    outbox_done: tuple[tuple[str, int], ...] = ()
+    """(incarnation, sequence) entries of the same partition that are carried out; at most OUTBOX_DONE_LIMIT."""
+    history: bytes | None = None
+    history_position: int = 0
+    idempotency: Idempotency | None = None
+    running: bool = True
+    """Whether the execution is not terminal after this commit (read by FAIL_ON_RUNNING)."""
+    read_on_conflict: tuple[str, ...] = ()
+    """Field names whose present values a Conflict carries (no second trip)."""
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """Durable (or will be before the call returns). `outbox` = sequences given to Commit.outbox, in order."""
+
+    version: int
+    outbox: tuple[int, ...] = ()
+    watchers: tuple[str, ...] = ()
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """Another version is stored: nothing changed. version 0 = no such execution (or it is tombstoned)."""
+
+    version: int
+    fields: dict[str, bytes | None] = {}
+    tombstoned: bool = False
+
+
+class Exists(msgspec.Struct, frozen=True):
+    """The idempotency key points at this run: nothing changed."""
+
+    workflow_id: str
+
+
+CommitResult: TypeAlias = Committed | Conflict | Exists
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """Fields of an execution at one version; a name that is not stored maps to None."""
+
+    version: int
+    fields: dict[str, bytes | None]
+
+
+class Assigned(msgspec.Struct, frozen=True):
+    """A claim: `task_id` is invisible for CLAIM_MS and belongs to `server`, which wants it by `kind`."""
+
+    task_id: str
+    queue: Queue
+    server: str
+    kind: LeaseKind
+    score: int
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """Nothing was handed out: "backlog" (work waits for a worker), or a limit admits the head at `at_ms`,
+    or the pushed task is in flight until `at_ms` (push again then)."""
+
+    reason: Literal["backlog", "limited", "in_flight"]
+    at_ms: int = 0
+
+
+PushResult: TypeAlias = Assigned | Waiting
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """One task claimed by `want`."""
+
+    task_id: str
+    score: int
+
+
+class WantResult(msgspec.Struct, frozen=True):
+    """Claimed tasks in order. `backlog` = more are ready; `at_ms` > 0 = a limit or a claim of another
+    server ends then (want again)."""
+
+    claims: tuple[Claim, ...]
+    backlog: bool = False
+    at_ms: int = 0
+
+
+class DueEntry(msgspec.Struct, frozen=True):
+    """One armed deadline in the store's time index."""
+
+    workflow_id: str
+    deadline: Deadline
+
+
+class OutboxEntry(msgspec.Struct, frozen=True):
+    """One effect not yet carried out; execute in ascending `sequence` per partition."""
+
+    partition: int
+    incarnation: str
+    sequence: int
+    workflow_id: str
+    effect: bytes
+
+
+class Heartbeat(msgspec.Struct, frozen=True):
+    """Members by incarnation → store ms of their last heartbeat (dead ones stay until `forget`)."""
+
+    now_ms: int
+    members: dict[str, int]
+
+
+class Settle(msgspec.Struct, frozen=True):
+    """The lease of a claimed task is stored. `hold` = it occupies a limited slot until released."""
+
+    task_id: str
+    queue: Queue
+    hold: bool = False
+
+
+class Release(msgspec.Struct, frozen=True):
+    """A limited task's slot is free; then the queue goes on as after a push."""
+
+    task_id: str
+    queue: Queue
+    limits: Limits = UNLIMITED
+
+
+class DefinitionRow(msgspec.Struct, frozen=True):
+    """A stored definition or other registry document: kind ∈ workflow, task, bound, event_handler."""
+
+    kind: str
+    name: str
+    version: int
+    value: bytes
+
+
+class Store(Protocol):
+    """All verbs. Incarnation = one life of a server process."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def open(self) -> None:
+        """Take the store. Raises StoreError with the reason and the remedy."""
+        ...
+
+    async def close(self) -> None: ...
+
+    # Executions
+    async def load(self, workflow_id: str, names: Sequence[str] | None) -> Loaded | None:
+        """Named fields (None = all) at one version, or None where no such execution exists."""
+        ...
+
+    async def commit(self, commits: Sequence[Commit]) -> list[CommitResult]:
+        """Each commit atomic by itself, results in order; returns when all are durable."""
+        ...
+
+    async def remove(self, workflow_id: str, version: int, tombstone_until_ms: int) -> bool:
+        """Delete an execution with all its entries; a tombstone keeps late entries from restarting it."""
+        ...
+
+    async def tombstone(self, workflow_id: str, until_ms: int) -> bool:
+        """Forbid a child that does not exist yet. False where the execution exists (terminate it instead)."""
+        ...
+
+    async def history(self, workflow_id: str, after: int, limit: int) -> list[bytes]:
+        """Rows with position > after, ascending."""
+        ...
+
+    async def scan(self, partition: int, after: str, limit: int) -> list[str]:
+        """Workflow ids of a partition in order, > after."""
+        ...
+
+    # Queues
+    async def push_assign(self, pushes: Sequence[Ready]) -> list[PushResult]:
+        """Put each into its queue (idempotent: same score) and hand the head to a waiting server."""
+        ...
+
+    async def want(
+        self, server: str, queue: Queue, count: int, *, kind: LeaseKind, limits: Limits
+    ) -> WantResult:
+        """Claim up to `count`; the rest is noted as wanted. The count replaces the server's former wish
+        of that kind on that queue; 0 withdraws."""
+        ...
+
+    async def settle(self, settles: Sequence[Settle]) -> None: ...
+
+    async def unclaim(self, task_id: str, queue: Queue) -> None:
+        """Drop a task from its queue: it was refused when its lease was to be stored (ended meanwhile)."""
+        ...
+
+    async def release(self, releases: Sequence[Release]) -> list[PushResult | None]:
+        """Free slots; each answer as push_assign for the queue's head, None when the queue is empty."""
+        ...
+
+    async def queue_size(self, queue: Queue) -> int: ...
+
+    async def poll_seen(self, queue: Queue, worker_id: str) -> None:
+        """Note that a worker asked for this queue now (poll data)."""
+        ...
+
+    async def poll_data(self, task_type: str) -> dict[tuple[str, str], int]:
+        """(domain, worker) → store ms last seen."""
+        ...
+
+    # Time, effects, members
+    async def due(self, partitions: Sequence[int], until_ms: int, limit: int) -> list[DueEntry]:
+        """Deadlines ≤ until_ms of these partitions, earliest first."""
+        ...
+
+    async def outbox(self, partitions: Sequence[int], incarnation: str) -> list[OutboxEntry]: ...
+
+    async def outbox_done(
+        self, partition: int, incarnation: str, sequences: Sequence[int]
+    ) -> None: ...
+
+    async def ready(self, partition: int) -> list[Ready]: ...
+
+    async def slots(self, partition: int) -> list[tuple[str, Queue]]: ...
+
+    async def held(self, partition: int, incarnation: str) -> list[str]: ...
+
+    async def heartbeat(self, incarnation: str) -> Heartbeat: ...
+
+    async def forget(self, incarnation: str) -> None:
+        """Take a member off the list (clean stop, or every partition of a dead one is empty)."""
+        ...
+
+    # Watchers, definitions, logs
+    async def watch(self, workflow_id: str, server: str, *, on: bool) -> None: ...
+
+    async def put_definition(self, row: DefinitionRow, *, overwrite: bool) -> bool:
+        """False where it exists and overwrite is off. Raises the registry generation."""
+        ...
+
+    async def get_definition(
+        self, kind: str, name: str, version: int | None
+    ) -> DefinitionRow | None:
+        """version None = the greatest (S-030)."""
+        ...
+
+    async def list_definitions(self, kind: str) -> list[DefinitionRow]: ...
+
+    async def delete_definition(self, kind: str, name: str, version: int) -> bool: ...
+
+    async def registry_generation(self) -> int:
+        """Rises with each put or delete of a definition (kind bound excepted)."""
+        ...
+
+    async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> None: ...
+
+    async def logs(self, task_id: str) -> list[tuple[int, str]]: ...
+
+    # Bus (loses anything, keeps nothing)
+    async def publish(self, server: str, message: bytes) -> None: ...
+
+    def subscribe(self, server: str, deliver: Deliver | None) -> None:
+        """`deliver(message)` is called in the loop for each message to `server`; None unsubscribes."""
+        ...
+
+
+class Deliver(Protocol):
+    """Receiver of bus messages."""
+
+    def __call__(self, message: bytes) -> None: ...
