@@ -1,0 +1,193 @@
+"""From changed records to the transition: deadlines, ready entries, leases, slots and history.
+
+All of these follow from the difference between a task's record before and after the draft, so no
+rule can forget one: a granted task is not ready, an ended task has no deadline, a lease that is
+gone holds no slot.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec.structs import replace
+
+from podium.engine.transition import ReleaseSlot, Transition
+from podium.model.execution import HistoryRow, TaskChange, TaskRecord, TaskStatus
+from podium.model.queue import Deadline, Ready
+
+if TYPE_CHECKING:
+    from podium.engine.state import State
+    from podium.engine.transition import Effect
+    from podium.model.queue import DeadlineKind, Queue
+
+Pair: TypeAlias = tuple[TaskRecord | None, TaskRecord]
+
+
+def ready_of(task: TaskRecord | None) -> Ready | None:
+    """The task's place in its queue, or None where no worker may take it now."""
+    if task is None or task.status is not TaskStatus.SCHEDULED or task.queue is None:
+        return None
+    if any(deadline.kind == "retry" for deadline in task.deadlines):
+        return None
+    return Ready(task.id, task.queue, task.score, task.limits)
+
+
+def pairs(draft: State) -> list[Pair]:
+    """(before, after) of each task id that the draft changed; before is None for a new one."""
+    found: list[Pair] = []
+    for (key, attempt), moved in draft.attempts.changed.items():
+        before = draft.tasks.before(key)
+        if moved is not None:
+            found.append((before if before and before.attempt == attempt else None, moved))
+    for key, after in draft.tasks.changed.items():
+        before = draft.tasks.before(key)
+        if after is not None:
+            found.append((before if before and before.attempt == after.attempt else None, after))
+    return found
+
+
+def fresh(draft: State) -> tuple[Ready, ...]:
+    """Tasks that became ready in this draft and are not granted."""
+    found: list[Ready] = []
+    for before, after in pairs(draft):
+        ready = ready_of(after)
+        if ready is not None and ready != ready_of(before):
+            found.append(ready)
+    return tuple(found)
+
+
+class Differences:
+    """Collects what the pairs say."""
+
+    __slots__ = (
+        "armed", "changes", "disarmed", "effects", "held", "ready", "slots", "unheld", "unready",
+        "unslotted",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.armed: list[Deadline] = []
+        self.disarmed: list[tuple[str, DeadlineKind]] = []
+        self.ready: list[Ready] = []
+        self.unready: list[str] = []
+        self.held: list[tuple[str, str]] = []
+        self.unheld: list[tuple[str, str]] = []
+        self.slots: list[tuple[str, Queue]] = []
+        self.unslotted: list[str] = []
+        self.effects: list[Effect] = []
+        self.changes: list[TaskChange] = []
+
+    def add(self, before: TaskRecord | None, after: TaskRecord) -> None:
+        """Take one task's difference in."""
+        if before is None or before.deadlines != after.deadlines:
+            self._deadlines(before, after)
+        self._readiness(before, after)
+        if (before.lease if before else None) != after.lease:
+            self._lease(before, after)
+        if before is None or (before.status, before.lease_epoch) != (
+            after.status,
+            after.lease_epoch,
+        ):
+            self.changes.append(change_of(before, after))
+
+    def _deadlines(self, before: TaskRecord | None, after: TaskRecord) -> None:
+        old = before.deadlines if before else ()
+        kinds = {deadline.kind for deadline in after.deadlines}
+        self.armed += [deadline for deadline in after.deadlines if deadline not in old]
+        for deadline in old:
+            if deadline.kind not in kinds:
+                self.disarmed.append((deadline.task_id, deadline.kind))
+
+    def _readiness(self, before: TaskRecord | None, after: TaskRecord) -> None:
+        was, now = ready_of(before), ready_of(after)
+        if was == now:
+            return
+        if now is not None:
+            self.ready.append(now)
+        elif was is not None:
+            self.unready.append(was.task_id)
+
+    def _lease(self, before: TaskRecord | None, after: TaskRecord) -> None:
+        old, new = (before.lease if before else None), after.lease
+        if old is not None and old.kind == "stream":
+            self.unheld.append((old.incarnation, after.id))
+        if new is not None and new.kind == "stream":
+            self.held.append((new.incarnation, after.id))
+        if after.queue is None or not after.limits.limited:
+            return
+        if old is None and new is not None:
+            self.slots.append((after.id, after.queue))
+        elif old is not None and new is None:
+            self.unslotted.append(after.id)
+            self.effects.append(
+                ReleaseSlot(task_id=after.id, queue=after.queue, limits=after.limits)
+            )
+
+
+def change_of(before: TaskRecord | None, after: TaskRecord) -> TaskChange:
+    """The history's line for one task."""
+    return TaskChange(
+        after.key,
+        after.ref,
+        after.attempt,
+        after.retry_count,
+        before.status.value if before else "",
+        after.status.value,
+        after.lease_epoch,
+        after.id,
+    )
+
+
+def collect(draft: State, actor: str) -> Transition | None:
+    """The transition of a draft, or None when nothing changed."""
+    header = draft.header
+    changed = draft.tasks.changed or draft.attempts.changed or draft.joins.changed
+    same_output = draft.output is draft.stored_output
+    if header is None or (header is draft.stored_header and not changed and same_output):
+        return None
+    found = Differences()
+    for before, after in pairs(draft):
+        found.add(before, after)
+    created = draft.stored_header is None
+    workflow_deadline(draft, found)
+    position = header.history_position + 1
+    header = replace(header, updated_ms=draft.now_ms, history_position=position)
+    unheld = set(found.held)
+    return Transition(
+        header=header,
+        created=created,
+        input=draft.input if created else None,
+        variables=draft.variables if created else None,
+        output=None if same_output and not created else draft.output,
+        tasks={key: task for key, task in draft.tasks.changed.items() if task is not None},
+        attempts={k: task for k, task in draft.attempts.changed.items() if task is not None},
+        joins=dict(draft.joins.changed),
+        branches={k: each for k, each in draft.branches.changed.items() if each is not None},
+        armed=tuple(found.armed),
+        disarmed=tuple(found.disarmed),
+        ready=tuple(found.ready),
+        unready=tuple(found.unready),
+        held=tuple(found.held),
+        unheld=tuple(each for each in found.unheld if each not in unheld),
+        slots=tuple(found.slots),
+        unslotted=tuple(found.unslotted),
+        effects=(*draft.effects, *found.effects),
+        cancels=tuple(draft.cancels),
+        history=HistoryRow(
+            position,
+            draft.now_ms,
+            tuple(draft.commands),
+            actor,
+            header.status.value,
+            tuple(found.changes),
+        ),
+    )
+
+
+def workflow_deadline(draft: State, found: Differences) -> None:
+    """Arm or disarm the execution's own deadline as its header says."""
+    old = draft.stored_header.deadline_ms if draft.stored_header else 0
+    new = draft.head.deadline_ms
+    if new and new != old:
+        found.armed.append(Deadline("", "workflow", new))
+    elif old and not new:
+        found.disarmed.append(("", "workflow"))

@@ -1,0 +1,175 @@
+"""Commands: the only way into an execution. Each is a small frozen record, an imperative verb.
+
+A command is decided against the stored state; what it may answer is in `Outcome`, what makes it
+illegal raises `Rejected`. Task ids are complete ids (engine/identity.py); times are epoch ms.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from podium.model.execution import Lease, ParentLink, TaskRecord, TaskStatus
+from podium.model.payload import EMPTY, Payload
+from podium.model.queue import DeadlineKind
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """Create the execution. `digest` names the bound definition, whose graph is given to decide."""
+
+    name: str
+    version: int
+    digest: str
+    input: Payload = EMPTY
+    correlation_id: str = ""
+    priority: int = 0
+    task_to_domain: dict[str, str] = {}
+    parent: ParentLink | None = None
+    created_by: str = ""
+    event: str = ""
+    inline_definition: bool = False
+    idempotency_key: str = ""
+    idempotency_strategy: str = ""
+
+
+class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's result. `lease_epoch` None = unary update without a lease (S-162, S-165)."""
+
+    task_id: str
+    status: TaskStatus
+    """IN_PROGRESS, COMPLETED, FAILED, FAILED_WITH_TERMINAL_ERROR or CANCELED (S-006)."""
+    lease_epoch: int | None = None
+    output: Payload = EMPTY
+    reason: str | None = None
+    worker_id: str = ""
+    callback_after_ms: int = 0
+
+
+class GrantLease(msgspec.Struct, frozen=True, kw_only=True):
+    """Hand the ready task to a worker: epoch + 1, IN_PROGRESS, pollCount + 1, response deadline armed."""
+
+    task_id: str
+    lease: Lease
+    worker_id: str
+
+
+class ReturnLease(msgspec.Struct, frozen=True, kw_only=True):
+    """The hand-out reached nobody: ready again with its old score, nothing charged or counted."""
+
+    task_id: str
+    lease_epoch: int
+
+
+class LoseLease(msgspec.Struct, frozen=True, kw_only=True):
+    """The holder is gone: ready again with its old score; the third in a row charges an attempt."""
+
+    task_id: str
+    lease_epoch: int
+
+
+class ResumeLease(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker came back with the task in hand: equal epoch moves the lease, else it is stale."""
+
+    task_id: str
+    lease_epoch: int
+    lease: Lease
+    worker_id: str
+
+
+class ExtendLease(msgspec.Struct, frozen=True, kw_only=True):
+    """Renew the response deadline only (S-160). `lease_epoch` None = unary extendLease."""
+
+    task_id: str
+    lease_epoch: int | None = None
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """A deadline passed; no-op unless the stored deadline of that kind equals `at_ms`.
+
+    `task_id` is empty for the workflow's own deadline.
+    """
+
+    task_id: str
+    kind: DeadlineKind
+    at_ms: int
+
+
+class CloseChild(msgspec.Struct, frozen=True, kw_only=True):
+    """A child ended (or could not start): report to the SUB_WORKFLOW task (S-428)."""
+
+    task_id: str
+    run_epoch: int
+    child_id: str
+    status: str
+    """WorkflowStatus name of the child, always terminal."""
+    output: Payload = EMPTY
+    reason: str | None = None
+
+
+class Terminate(msgspec.Struct, frozen=True, kw_only=True):
+    """End the execution from outside (S-131 ff.). Idempotent on TERMINATED."""
+
+    reason: str | None = None
+    by_parent: bool = False
+
+
+class Continue(msgspec.Struct, frozen=True, kw_only=True):
+    """Go on with a transition that was cut at its limit of records; `cursor` is the engine's own."""
+
+    cursor: str
+
+
+class FailFailureWorkflow(msgspec.Struct, frozen=True, kw_only=True):
+    """The failure workflow could not be started: say so in the output (S-146)."""
+
+    name: str
+    reason: str
+
+
+Command: TypeAlias = (
+    Start
+    | ReportResult
+    | GrantLease
+    | ReturnLease
+    | LoseLease
+    | ResumeLease
+    | ExtendLease
+    | Due
+    | CloseChild
+    | Terminate
+    | Continue
+    | FailFailureWorkflow
+)
+
+
+class Verdict(StrEnum):
+    """What became of a command."""
+
+    OK = "ok"
+    STALE = "stale"
+    """The lease epoch is not the current one: nothing changed."""
+    CLOSED = "closed"
+    """The task or workflow had already ended: nothing changed."""
+    NOOP = "noop"
+    """Legal, and nothing to do (a deadline that is no longer armed, a result that was accepted before)."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """Answer of one command. `task` is the granted or updated record where one was touched."""
+
+    verdict: Verdict
+    task: TaskRecord | None = None
+
+
+RejectionCode = Literal["NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION", "ALREADY_EXISTS"]
+
+
+class Rejected(Exception):
+    """A refused command, raised before anything changed; `message` may be shown to the client."""
+
+    def __init__(self, code: RejectionCode, message: str) -> None:
+        super().__init__(message)
+        self.code: RejectionCode = code
+        self.message = message

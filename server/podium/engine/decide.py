@@ -1,0 +1,83 @@
+"""The engine's one entry: a command decided on a draft, as a generator that asks for what it needs.
+
+Pure: no clock, no chance, no I/O. What comes in is the draft, the command and the time; what goes
+out is the draft's changes and an Outcome. Illegal commands raise Rejected before anything changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias, assert_never
+
+from podium.engine.command import (
+    CloseChild,
+    Command,
+    Continue,
+    Due,
+    FailFailureWorkflow,
+    Outcome,
+    Rejected,
+    ReportResult,
+    Start,
+    Terminate,
+    Verdict,
+)
+from podium.engine.drive import driven
+from podium.engine.leases import LeaseCommand, lease_command
+from podium.engine.outside import continue_, fail_failure_workflow, start, terminate
+from podium.engine.report import close_child, report_result
+from podium.engine.timeouts import due
+
+if TYPE_CHECKING:
+    from podium.engine.draft import Draft
+    from podium.engine.state import Asking
+
+OK = Outcome(Verdict.OK)
+ProgressCommand: TypeAlias = ReportResult | CloseChild | Due | LeaseCommand
+OutsideCommand: TypeAlias = Start | Terminate | Continue | FailFailureWorkflow
+
+
+def decide(draft: Draft, command: Command, now_ms: int) -> Asking[Outcome]:
+    """Decide one command; several may follow each other on one draft.
+
+    Time never runs backwards: the later of `now_ms` and the last change counts. Raises Rejected:
+    NOT_FOUND for an execution or task that does not exist, INVALID_ARGUMENT, FAILED_PRECONDITION,
+    ALREADY_EXISTS for a second Start.
+    """
+    header = draft.header
+    if header is None and not isinstance(command, Start):
+        raise Rejected("NOT_FOUND", f"No such workflow found by id: {draft.workflow_id}")
+    draft.now_ms = max(now_ms, draft.now_ms, header.updated_ms if header else 0)
+    if isinstance(command, OutsideCommand):
+        outcome = yield from outside(draft, command)
+    else:
+        outcome = yield from driven(draft, progress(draft, command), OK)
+    draft.commands.append(type(command).__name__)
+    return outcome
+
+
+def progress(draft: Draft, command: ProgressCommand) -> Asking[Outcome]:
+    """Commands about one task."""
+    match command:
+        case ReportResult():
+            return (yield from report_result(draft, command))
+        case CloseChild():
+            return (yield from close_child(draft, command))
+        case Due():
+            return (yield from due(draft, command))
+        case _:
+            return (yield from lease_command(draft, command))
+
+
+def outside(draft: Draft, command: OutsideCommand) -> Asking[Outcome]:
+    """Commands about the execution."""
+    match command:
+        case Start():
+            return (yield from driven(draft, start(draft, command), OK))
+        case Continue():
+            return (yield from driven(draft, continue_(draft, command), OK))
+        case Terminate():
+            return (yield from terminate(draft, command))
+        case FailFailureWorkflow():
+            return (yield from fail_failure_workflow(draft, command))
+        case _:
+            assert_never(command)

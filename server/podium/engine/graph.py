@@ -1,0 +1,208 @@
+"""Compiled definitions: nodes with explicit successors, computed once, walked without recursion.
+
+`next` of a node is its next sibling, or what follows the enclosing switch, or NONE at the end of a
+branch (the join counts it) and of the workflow. A fork schedules its own join: its `next` is NONE.
+Positions are indexes into `Graph.nodes`, which records store. Nothing here knows an execution.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from podium.engine.expression import Template, compile_parameters, compile_value
+from podium.model.definition import TaskDef, WorkflowDef, WorkflowTask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from podium.model.payload import JsonObject
+
+NONE: Final = -1
+SWITCHES: Final = frozenset({"SWITCH", "DECISION"})
+BRANCH_DECODER: Final = msgspec.json.Decoder(WorkflowTask)
+NOT_TEMPLATED: Final = frozenset({"SUB_WORKFLOW"})
+"""Types to which a task definition's inputTemplate does not apply (S-419)."""
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One task of a definition. Children are indexes of first nodes; NONE = an empty list."""
+
+    index: int
+    task: WorkflowTask
+    next: int
+    template: Template
+    """inputParameters over the task definition's inputTemplate."""
+    cases: dict[str, int] = {}
+    default: int = NONE
+    branches: tuple[int, ...] = ()
+    join: int = NONE
+    """FORK types: the JOIN that follows; NONE where none does."""
+    params: Template | None = None
+    """SUB_WORKFLOW: subWorkflowParam as its task's input names it, without an inline definition."""
+    members: tuple[str, ...] = ()
+    """JOIN: the references it waits for, each once; a dynamic fork's gets them when it runs."""
+
+    @property
+    def ref(self) -> str:
+        return self.task.task_reference_name
+
+    @property
+    def task_def(self) -> TaskDef | None:
+        return self.task.task_definition
+
+
+class Graph(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A compiled definition, or one element of a dynamic fork (whose `definition` has no tasks)."""
+
+    definition: WorkflowDef
+    nodes: tuple[Node, ...]
+    joins_by_ref: dict[str, tuple[int, ...]]
+    """Member reference → JOIN nodes that name it."""
+    output: Template
+
+    @property
+    def root(self) -> int:
+        """First node; NONE for a definition without tasks."""
+        return 0 if self.nodes else NONE
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A node in its surroundings: which branch's graph, which iteration."""
+
+    graph: Graph
+    node: Node
+    branch: str = ""
+    iteration: tuple[int, ...] = ()
+
+
+class Siblings(msgspec.Struct, frozen=True):
+    """A list of sibling tasks with the index of its first and what follows its last."""
+
+    tasks: list[WorkflowTask]
+    start: int
+    after: int
+
+
+class Compiler:
+    """Numbers the tasks list by list; each list's nodes are neighbours."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[int, Node] = {}
+        self.joins: dict[str, list[int]] = {}
+        self._count = 0
+        self._waiting: list[Siblings] = []
+
+    def compile(self, tasks: list[WorkflowTask]) -> None:
+        """Compile a tree of tasks."""
+        self._reserve(tasks, NONE)
+        while self._waiting:
+            sequence = self._waiting.pop()
+            for place in range(len(sequence.tasks)):
+                self._add(sequence, place)
+
+    def _reserve(self, tasks: list[WorkflowTask], after: int) -> int:
+        """Index of the first of `tasks`, or NONE where there are none."""
+        if not tasks:
+            return NONE
+        start = self._count
+        self._count += len(tasks)
+        self._waiting.append(Siblings(tasks, start, after))
+        return start
+
+    def _add(self, sequence: Siblings, place: int) -> None:
+        task, index = sequence.tasks[place], sequence.start + place
+        following = sequence.tasks[place + 1] if place + 1 < len(sequence.tasks) else None
+        after = sequence.after if following is None else index + 1
+        before = sequence.tasks[place - 1] if place else None
+        join = NONE
+        if is_fork(task):
+            join = index + 1 if following is not None and following.type == "JOIN" else NONE
+        cases, default = {}, NONE
+        if task.type in SWITCHES:
+            cases = {name: self._reserve(case, after) for name, case in task.decision_cases.items()}
+            default = self._reserve(task.default_case, after)
+        branches: tuple[int, ...] = ()
+        if task.type == "FORK_JOIN":
+            branches = tuple(self._reserve(branch, NONE) for branch in task.fork_tasks)
+        members: tuple[str, ...] = ()
+        if task.type == "JOIN" and not (before and before.type == "FORK_JOIN_DYNAMIC"):
+            members = tuple(dict.fromkeys(task.join_on))
+        for member in members:
+            self.joins.setdefault(member, []).append(index)
+        self.nodes[index] = Node(
+            index=index,
+            task=task,
+            next=NONE if is_fork(task) else after,
+            template=compile_input(task),
+            params=compile_params(task),
+            cases=cases,
+            default=default,
+            branches=branches,
+            join=join,
+            members=members,
+        )
+
+
+def is_fork(task: WorkflowTask) -> bool:
+    """Whether the task opens branches that a JOIN gathers."""
+    return task.type in {"FORK_JOIN", "FORK_JOIN_DYNAMIC"}
+
+
+def compile_input(task: WorkflowTask) -> Template:
+    """inputParameters with the inputTemplate of the attached task definition (S-256)."""
+    attached = task.task_definition
+    templated = attached is not None and task.type not in NOT_TEMPLATED
+    return compile_parameters(
+        task.input_parameters, attached.input_template if attached and templated else {}
+    )
+
+
+def compile_params(task: WorkflowTask) -> Template | None:
+    """What a SUB_WORKFLOW evaluates of its subWorkflowParam (S-415, S-419)."""
+    params = task.sub_workflow_param
+    if params is None or task.type != "SUB_WORKFLOW":
+        return None
+    domains: JsonObject = dict(params.task_to_domain or {})
+    inline = params.workflow_definition
+    return compile_value(
+        {
+            "subWorkflowName": params.name,
+            "subWorkflowVersion": params.version,
+            "subWorkflowTaskToDomain": None if params.task_to_domain is None else domains,
+            "subWorkflowDefinition": inline if isinstance(inline, str) else None,
+            "priority": params.priority,
+            "idempotencyKey": params.idempotency_key,
+            "idempotencyStrategy": params.idempotency_strategy,
+        }
+    )
+
+
+def graph_of(definition: WorkflowDef, tasks: Sequence[WorkflowTask]) -> Graph:
+    """Compile `tasks` under `definition`."""
+    compiler = Compiler()
+    compiler.compile(list(tasks))
+    return Graph(
+        definition=definition,
+        nodes=tuple(compiler.nodes[index] for index in range(len(compiler.nodes))),
+        joins_by_ref={ref: tuple(joins) for ref, joins in compiler.joins.items()},
+        output=compile_value(definition.output_parameters),
+    )
+
+
+def compile_workflow(definition: WorkflowDef) -> Graph:
+    """Compile a bound definition (task definitions attached in `task_definition`)."""
+    return graph_of(definition, definition.tasks)
+
+
+def compile_branch(definition: WorkflowTask) -> Graph:
+    """Compile one element of a dynamic fork."""
+    return graph_of(WorkflowDef(name=""), [definition])
+
+
+@lru_cache(maxsize=8192)
+def branch_graph(definition: bytes) -> Graph:
+    """`compile_branch` of a stored BranchRecord's definition, remembered by its bytes."""
+    return compile_branch(BRANCH_DECODER.decode(definition))

@@ -1,0 +1,72 @@
+"""DYNAMIC: a queued task whose name is a value of its input.
+
+The task definition is the one attached to the DYNAMIC task, else the registered one of the task it
+turns out to be (S-324 describes Conductor's, which then never retries).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from podium.engine.bind import ad_hoc
+from podium.engine.evaluation import evaluate_map
+from podium.engine.operators.operator import Operator
+from podium.engine.operators.queued import HTTP, SIMPLE, inputs
+from podium.engine.schedule import EndExecution, draft_task, queued, shown
+from podium.engine.settle import enter
+from podium.engine.timing import MS
+from podium.engine.transition import FetchTaskDefs, Records
+
+if TYPE_CHECKING:
+    from podium.engine.graph import Place
+    from podium.engine.state import Asking, State
+    from podium.model.definition import TaskDef
+
+OPERATORS_BY_NAME: Final = frozenset(
+    {
+        "DECISION",
+        "DO_WHILE",
+        "DYNAMIC",
+        "EVENT",
+        "EXCLUSIVE_JOIN",
+        "FORK",
+        "FORK_JOIN",
+        "FORK_JOIN_DYNAMIC",
+        "JOIN",
+        "SUB_WORKFLOW",
+        "SWITCH",
+        "TERMINATE",
+    }
+)
+
+
+def run(draft: State, place: Place) -> Asking[None]:
+    """Find the name, its definition, and queue the task under it (S-323, S-326)."""
+    template = place.node.task
+    value = yield from evaluate_map(draft, place.node.template)
+    name = value.get(template.dynamic_task_name_param or "")
+    if not isinstance(name, str) or not name:
+        raise EndExecution(
+            "Cannot map a dynamic task based on the parameter and input. Parameter="
+            f" {template.dynamic_task_name_param}, input= {shown(value)}"
+        )
+    if name in OPERATORS_BY_NAME:
+        raise EndExecution(
+            f"expected the name of a worker's task for {place.node.ref}, found {name}"
+        )
+    task_def = place.node.task_def
+    if task_def is None:
+        task_def = yield from registered(name)
+    task = draft_task(draft, place, name, name)
+    task = queued(draft, place, task, task_def=task_def, delay_ms=template.start_delay * MS)
+    yield from enter(draft, place, task, (yield from inputs(draft, place, task)))
+
+
+def registered(name: str) -> Asking[TaskDef]:
+    """The registered definition of the task, or one made for the occasion."""
+    answer = yield FetchTaskDefs((name,))
+    assert not isinstance(answer, Records), answer
+    return answer.get(name) or ad_hoc(name, HTTP if name == HTTP else SIMPLE)
+
+
+DYNAMIC: Final = Operator(run, inputs)

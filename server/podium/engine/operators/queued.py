@@ -1,0 +1,47 @@
+"""Tasks that workers take from a queue: SIMPLE, HTTP, and every type that Podium does not know.
+
+SIMPLE is polled under its name, others under their type (S-322, S-327). HTTP's worker lives in the
+server, and its input always says whether it is completed from outside (S-441).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from podium.engine.evaluation import evaluate_map
+from podium.engine.operators.operator import Operator
+from podium.engine.report import ASYNC_COMPLETE
+from podium.engine.schedule import draft_task, queued
+from podium.engine.settle import enter
+from podium.engine.timing import MS
+
+if TYPE_CHECKING:
+    from podium.engine.graph import Place
+    from podium.engine.state import Asking, State
+    from podium.model.execution import TaskRecord
+    from podium.model.payload import JsonObject
+
+HTTP: Final = "HTTP"
+SIMPLE: Final = "SIMPLE"
+
+
+def run(draft: State, place: Place) -> Asking[None]:
+    """Schedule the task; a startDelay keeps it from being ready."""
+    node = place.node
+    template = node.task
+    task_type = template.name if template.type == SIMPLE else template.type
+    task = draft_task(draft, place, task_type, template.name)
+    task = queued(draft, place, task, task_def=node.task_def, delay_ms=template.start_delay * MS)
+    yield from enter(draft, place, task, (yield from inputs(draft, place, task)))
+
+
+def inputs(draft: State, place: Place, task: TaskRecord) -> Asking[JsonObject]:
+    """Parameters over the inputTemplate, with the id of this attempt at hand (S-515, S-516)."""
+    value = yield from evaluate_map(draft, place.node.template, task_id=task.id)
+    if task.task_type == HTTP:
+        given = value.get(ASYNC_COMPLETE)
+        value[ASYNC_COMPLETE] = given if isinstance(given, bool) else place.node.task.async_complete
+    return value
+
+
+QUEUED: Final = Operator(run, inputs)

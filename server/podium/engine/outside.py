@@ -1,0 +1,130 @@
+"""Commands about the execution as a whole: start, terminate, continue, a cleaner that failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from podium.engine.command import (
+    Continue,
+    FailFailureWorkflow,
+    Outcome,
+    Rejected,
+    Start,
+    Terminate,
+    Verdict,
+)
+from podium.engine.ending import (
+    FAILURE_WORKFLOW_KEY,
+    cancel_open,
+    close,
+    final_output,
+    resume,
+    tell_parent,
+)
+from podium.engine.evaluation import OutputTooLarge
+from podium.engine.graph import NONE
+from podium.engine.limits import WORKFLOW_REASON_CHARS_LIMIT
+from podium.engine.state import State, payload, want_payloads
+from podium.engine.timing import MS
+from podium.engine.work import Step, read_cursor
+from podium.model.execution import ExecutionHeader, WorkflowStatus
+from podium.model.payload import EMPTY, Payload
+
+if TYPE_CHECKING:
+    from podium.engine.state import Asking
+
+PRIORITY_MAX: Final = 99
+
+
+def start(draft: State, command: Start) -> Asking[Outcome]:
+    """Create the execution and put its first task on the list (S-059 to S-066)."""
+    if draft.header is not None:
+        raise Rejected("ALREADY_EXISTS", f"workflow {draft.workflow_id} exists already")
+    if not 0 <= command.priority <= PRIORITY_MAX:
+        raise Rejected(
+            "INVALID_ARGUMENT",
+            f"expected a priority of 0 to {PRIORITY_MAX}, found {command.priority}",
+        )
+    definition, now_ms = draft.graph.definition, draft.now_ms
+    given = command.input
+    if definition.input_template:
+        given = Payload.of({**definition.input_template, **given.value})
+    draft.input = given
+    draft.variables = Payload.of(definition.variables)
+    draft.output = EMPTY
+    draft.stored_output = EMPTY
+    draft.payloads_known = True
+    timeout_ms = definition.timeout_seconds * MS
+    draft.header = ExecutionHeader(
+        id=draft.workflow_id,
+        name=command.name,
+        version=command.version,
+        digest=command.digest,
+        status=WorkflowStatus.RUNNING,
+        created_ms=now_ms,
+        updated_ms=now_ms,
+        correlation_id=command.correlation_id,
+        priority=command.priority,
+        task_to_domain=command.task_to_domain,
+        parent=command.parent,
+        deadline_ms=now_ms + timeout_ms if timeout_ms > 0 else 0,
+        created_by=command.created_by,
+        event=command.event,
+        inline_definition=command.inline_definition,
+        idempotency_key=command.idempotency_key,
+        depth=command.parent.depth if command.parent else 0,
+    )
+    if draft.graph.root != NONE:
+        draft.later.append(Step("run", draft.graph.root))
+    return Outcome(Verdict.OK)
+    yield  # a part of a decision is a generator also where it asks nothing
+
+
+def terminate(draft: State, command: Terminate) -> Asking[Outcome]:
+    """End from outside: no failure workflow (S-131, S-132). What ended already stays, but FAILED
+    and TIMED_OUT become TERMINATED; a parent's end does not touch a child that ended (S-139).
+    """
+    header = draft.head
+    if header.status is WorkflowStatus.TERMINATED or (command.by_parent and header.status.terminal):
+        return Outcome(Verdict.NOOP)
+    if header.status is WorkflowStatus.COMPLETED:
+        raise Rejected("FAILED_PRECONDITION", "Cannot terminate a COMPLETED workflow.")
+    if header.status.terminal:
+        draft.set_status(WorkflowStatus.TERMINATED)
+        reason = command.reason
+        reason = reason[:WORKFLOW_REASON_CHARS_LIMIT] if reason else reason
+        draft.header = replace(draft.head, reason=reason)
+        return Outcome(Verdict.OK)
+    try:
+        output = yield from final_output(draft)
+    except OutputTooLarge:
+        output = EMPTY  # S-133: the end does not depend on it
+    close(draft, WorkflowStatus.TERMINATED, command.reason)
+    draft.output = output
+    if not command.by_parent:
+        tell_parent(draft)
+    yield from cancel_open(draft)
+    return Outcome(Verdict.OK)
+
+
+def continue_(draft: State, command: Continue) -> Asking[Outcome]:
+    """Take up what a full transition left."""
+    try:
+        cursor = read_cursor(command.cursor)
+    except msgspec.DecodeError:
+        raise Rejected("INVALID_ARGUMENT", "expected a cursor of this server") from None
+    taken = yield from resume(draft, cursor)
+    return Outcome(Verdict.OK if taken else Verdict.NOOP)
+
+
+def fail_failure_workflow(draft: State, command: FailFailureWorkflow) -> Asking[Outcome]:
+    """Say in the output that the failure workflow could not be started (S-146)."""
+    if not draft.head.status.terminal:
+        return Outcome(Verdict.NOOP)
+    yield from want_payloads(draft)
+    text = f"Error workflow {command.name} failed to start.  reason: {command.reason}"
+    draft.output = Payload.of({**payload(draft.output).value, FAILURE_WORKFLOW_KEY: text})
+    return Outcome(Verdict.OK)

@@ -1,0 +1,242 @@
+"""One expression, compiled: what it reads and how it yields its value.
+
+A node is made from the text between `${` and `}`; expression_text.py finds those texts. Rules: a
+node never raises, and text that it yields is never searched for expressions again. A path whose
+text holds further expressions is parsed when they are known; a reader that must fetch tasks first
+asks `uses_with`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import orjson
+
+from podium.engine.java_text import java_text
+from podium.engine.path import Path, parse_path, walk, walk_wide
+from podium.engine.scope import TASK_FIELDS, WORKFLOW_FIELDS, task_object, workflow_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from podium.engine.path import Step
+    from podium.engine.scope import Context, TaskField, WorkflowField
+    from podium.model.payload import JsonValue
+
+WORKFLOW: Final = "workflow"
+TASK_ID: Final = "CPEWF_TASK_ID"
+KEPT_NAMES: Final = frozenset({"NETFLIX_ENV", "NETFLIX_STACK"})
+"""System names that are never set here, so their text stays (S-517)."""
+SECRETS: Final = "secrets"
+OUTPUT: Final = "output"
+WHOLE: Final = ""
+
+
+class Uses(msgspec.Struct, frozen=True):
+    """What an expression reads; the fields are explained at Template."""
+
+    refs: frozenset[str] = frozenset()
+    workflow_roots: frozenset[str] = frozenset()
+    join_members: frozenset[tuple[str, str]] = frozenset()
+    unsupported: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    dynamic: bool = False
+
+
+NOTHING: Final = Uses()
+
+
+def merge(several: Iterable[Uses]) -> Uses:
+    """All of them together."""
+    known = [each for each in several if each is not NOTHING]
+    if len(known) <= 1:
+        return known[0] if known else NOTHING
+    return Uses(
+        frozenset[str]().union(*(each.refs for each in known)),
+        frozenset[str]().union(*(each.workflow_roots for each in known)),
+        frozenset[tuple[str, str]]().union(*(each.join_members for each in known)),
+        tuple(text for each in known for text in each.unsupported),
+        tuple(text for each in known for text in each.secrets),
+        any(each.dynamic for each in known),
+    )
+
+
+class Node:
+    """A compiled expression. `uses` is what is known without evaluating."""
+
+    __slots__ = ("uses",)
+
+    def __init__(self, uses: Uses) -> None:
+        self.uses: Final = uses
+
+    @abstractmethod
+    def evaluate(self, context: Context) -> JsonValue:
+        """The native value."""
+
+    def text(self, context: Context) -> str:
+        """The value as it reads inside text (S-494)."""
+        return java_text(self.evaluate(context))
+
+    def uses_with(self, context: Context) -> Uses:
+        """All that is read, nested expressions resolved as far as `context` goes."""
+        del context
+        return self.uses
+
+
+class Fixed(Node):
+    """Always the same text, or null for what is no plain path."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: str | None, uses: Uses = NOTHING) -> None:
+        super().__init__(uses)
+        self.value: Final = value
+
+    def evaluate(self, context: Context) -> JsonValue:
+        del context
+        return self.value
+
+
+class TaskId(Node):
+    """`${CPEWF_TASK_ID}`; where there is no task, the text stays (S-516)."""
+
+    __slots__ = ()
+
+    def evaluate(self, context: Context) -> JsonValue:
+        return f"${{{TASK_ID}}}" if context.task_id is None else context.task_id
+
+
+class ReadTask(Node):
+    """`${ref.field…}`, or the whole task where no field is named."""
+
+    __slots__ = ("_definite", "_field", "_ref", "_steps")
+
+    def __init__(self, path: Path) -> None:
+        head, self._steps = split_field(path)
+        members = frozenset({(path.root, next_name(self._steps))} if head == OUTPUT else ())
+        if head is None:
+            members = frozenset({(path.root, WHOLE)})
+        super().__init__(Uses(refs=frozenset({path.root}), join_members=members))
+        self._ref: Final = path.root
+        self._definite: Final = path.definite
+        self._field: Final[TaskField] = (
+            task_object if head is None else TASK_FIELDS.get(head, no_task_field)
+        )
+
+    def evaluate(self, context: Context) -> JsonValue:
+        record = context.tasks.get(self._ref)
+        value = None if record is None else self._field(record, context)
+        return walk(value, self._steps) if self._definite else walk_wide(value, self._steps)
+
+    def text(self, context: Context) -> str:
+        return result_text(self.evaluate(context), definite=self._definite)
+
+
+class ReadWorkflow(Node):
+    """`${workflow.field…}`, or all of it."""
+
+    __slots__ = ("_definite", "_field", "_steps")
+
+    def __init__(self, path: Path) -> None:
+        head, self._steps = split_field(path)
+        roots = frozenset(WORKFLOW_FIELDS) if head is None else frozenset({head})
+        super().__init__(Uses(workflow_roots=roots & frozenset(WORKFLOW_FIELDS)))
+        self._definite: Final = path.definite
+        self._field: Final[WorkflowField] = (
+            workflow_object if head is None else WORKFLOW_FIELDS.get(head, no_workflow_field)
+        )
+
+    def evaluate(self, context: Context) -> JsonValue:
+        value = self._field(context)
+        return walk(value, self._steps) if self._definite else walk_wide(value, self._steps)
+
+    def text(self, context: Context) -> str:
+        return result_text(self.evaluate(context), definite=self._definite)
+
+
+class Text(Node):
+    """Text with expressions in it: always a string."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: Sequence[str | Node]) -> None:
+        super().__init__(merge(part.uses for part in parts if isinstance(part, Node)))
+        self._parts: Final = tuple(parts)
+
+    def evaluate(self, context: Context) -> JsonValue:
+        return self.text(context)
+
+    def text(self, context: Context) -> str:
+        return "".join(
+            [part if isinstance(part, str) else part.text(context) for part in self._parts]
+        )
+
+    def uses_with(self, context: Context) -> Uses:
+        return merge(part.uses_with(context) for part in self._parts if isinstance(part, Node))
+
+
+class Nested(Node):
+    """A path that is put together from other expressions first (S-492)."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Text) -> None:
+        super().__init__(merge((path.uses, Uses(dynamic=True))))
+        self._path: Final = path
+
+    def evaluate(self, context: Context) -> JsonValue:
+        return self._found(context).evaluate(context)
+
+    def text(self, context: Context) -> str:
+        return self._found(context).text(context)
+
+    def uses_with(self, context: Context) -> Uses:
+        return merge((self._path.uses_with(context), self._found(context).uses))
+
+    def _found(self, context: Context) -> Node:
+        return node_of(self._path.text(context))
+
+
+def node_of(text: str) -> Node:
+    """The node for the text of one expression that holds no further ones."""
+    if not text or text.isspace():
+        return Fixed("")
+    if text == TASK_ID:
+        return TaskId(NOTHING)
+    if text in KEPT_NAMES:
+        return Fixed(f"${{{text}}}")
+    path = parse_path(text)
+    if path is None:
+        return Fixed(None, Uses(unsupported=(text,)))
+    if path.root != WORKFLOW:
+        return ReadTask(path)
+    if path.steps and path.steps[0] == SECRETS:
+        return Fixed(f"${{{text}}}", Uses(secrets=(text,)))
+    return ReadWorkflow(path)
+
+
+def split_field(path: Path) -> tuple[str | None, tuple[Step, ...]]:
+    """The field of the task or workflow that is named, and the steps below it."""
+    if path.steps and isinstance(path.steps[0], str):
+        return path.steps[0], path.steps[1:]
+    return None, path.steps
+
+
+def next_name(steps: tuple[Step, ...]) -> str:
+    """The name that comes next, or WHOLE."""
+    return steps[0] if steps and isinstance(steps[0], str) else WHOLE
+
+
+def result_text(value: JsonValue, *, definite: bool) -> str:
+    """Text of a path's result; the list of an indefinite path prints as JSON (S-494)."""
+    return java_text(value) if definite else orjson.dumps(value).decode()
+
+
+def no_task_field(*_: object) -> None:
+    """A field that tasks do not have."""
+
+
+def no_workflow_field(_: Context) -> None:
+    """A field that workflows do not have."""

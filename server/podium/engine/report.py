@@ -1,0 +1,167 @@
+"""Results: from workers (ReportResult) and from child workflows (CloseChild)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from podium.engine.command import CloseChild, Outcome, Rejected, ReportResult, Verdict
+from podium.engine.leases import current_attempt, find_attempt, notify
+from podium.engine.lifecycle import REPORTABLE
+from podium.engine.limits import REASON_CHARS_LIMIT
+from podium.engine.schedule import definition_of, locate
+from podium.engine.timing import armed, waiting_deadlines, without
+from podium.engine.work import Step
+from podium.model.execution import TaskRecord, TaskStatus
+from podium.model.payload import Payload
+from podium.model.queue import ready_score
+
+if TYPE_CHECKING:
+    from podium.engine.state import Asking, State
+
+STATUS_OF_CHILD: Final = {
+    "COMPLETED": TaskStatus.COMPLETED,
+    "FAILED": TaskStatus.FAILED,
+    "TERMINATED": TaskStatus.CANCELED,
+    "TIMED_OUT": TaskStatus.TIMED_OUT,
+}
+"""S-428."""
+ASYNC_COMPLETE: Final = "asyncComplete"
+
+
+def report_result(draft: State, command: ReportResult) -> Asking[Outcome]:
+    """Take a result. With an epoch: OK only for the current one, again OK when it was accepted from
+    that very epoch before, else STALE. Without: while the attempt is open (S-162, S-165).
+    """
+    if command.status not in REPORTABLE:
+        raise Rejected(
+            "INVALID_ARGUMENT",
+            f"expected a status a worker may report ({', '.join(sorted(REPORTABLE))}),"
+            f" found {command.status} for task {command.task_id}",
+        )
+    task = yield from find_attempt(draft, command.task_id)
+    if task.status.terminal:
+        return Outcome(verdict_on_ended(task, command.lease_epoch), task)
+    if not draft.running:
+        return Outcome(Verdict.CLOSED, task)
+    if command.lease_epoch is not None and command.lease_epoch != task.lease_epoch:
+        return Outcome(Verdict.STALE, task)
+    if command.lease_epoch is None:
+        notify(draft, task, "a result without a lease was accepted")
+    if command.status is TaskStatus.IN_PROGRESS:
+        return Outcome(Verdict.OK, draft.put(task, (yield from progressed(draft, task, command))))
+    done = draft.put(task, finished(draft, task, command))
+    draft.later.append(Step("settle", key=task.key))
+    return Outcome(Verdict.OK, done)
+
+
+def verdict_on_ended(task: TaskRecord, epoch: int | None) -> Verdict:
+    """The attempt has ended before this result came."""
+    if epoch is None:
+        return Verdict.CLOSED
+    if epoch == task.closed_epoch:
+        return Verdict.OK
+    return Verdict.CLOSED if epoch == task.lease_epoch else Verdict.STALE
+
+
+def finished(draft: State, task: TaskRecord, command: ReportResult) -> TaskRecord:
+    """The record with a terminal result: output and reason are replaced, not merged (S-164)."""
+    return replace(
+        task,
+        status=command.status,
+        output=command.output,
+        reason=cut(command.reason),
+        worker_id=command.worker_id or task.worker_id,
+        callback_after_ms=command.callback_after_ms,
+        closed_epoch=command.lease_epoch or 0,
+        lease=None,
+        deadlines=(),
+        end_ms=draft.now_ms,
+    )
+
+
+def cut(reason: str | None) -> str | None:
+    """A reason at its greatest length (S-008)."""
+    return reason[:REASON_CHARS_LIMIT] if reason else None
+
+
+def progressed(draft: State, task: TaskRecord, command: ReportResult) -> Asking[TaskRecord]:
+    """IN_PROGRESS: the lease ends, and a worker task is offered again after its callback (S-009,
+    S-167). A task that somebody completes from outside stays IN_PROGRESS and awaits no response.
+    """
+    ready_ms = draft.now_ms + command.callback_after_ms
+    after = replace(
+        task,
+        output=command.output,
+        reason=cut(command.reason),
+        worker_id=command.worker_id or task.worker_id,
+        callback_after_ms=command.callback_after_ms,
+        lease=None,
+        leases_lost=0,
+        update_ms=draft.now_ms,
+    )
+    if task.queue is None or completes_outside(task):
+        return replace(
+            after,
+            status=TaskStatus.IN_PROGRESS,
+            deadlines=without(task.deadlines, "response", "poll", "retry"),
+        )
+    place = yield from locate(draft, task)
+    deadlines = waiting_deadlines(task, definition_of(place, task), ready_ms=ready_ms)
+    deadlines = without(deadlines, "retry")
+    if command.callback_after_ms > 0:
+        deadlines = armed(deadlines, task.id, "retry", ready_ms)
+    return replace(
+        after,
+        status=TaskStatus.SCHEDULED,
+        score=ready_score(draft.head.priority, ready_ms),
+        deadlines=deadlines,
+    )
+
+
+def completes_outside(task: TaskRecord) -> bool:
+    """An HTTP task with asyncComplete: after its call it waits for an update (S-252, S-451)."""
+    return task.task_type == "HTTP" and task.input.value.get(ASYNC_COMPLETE) is True
+
+
+def close_child(draft: State, command: CloseChild) -> Asking[Outcome]:
+    """A child ended, or could not start. Reports of former runs and for ended tasks are dropped."""
+    task = yield from current_attempt(draft, command.task_id)
+    if task is None:
+        return Outcome(Verdict.NOOP)
+    awaited = (
+        not task.status.terminal
+        and draft.running
+        and task.sub_workflow_id == command.child_id
+        and task.run_epoch == command.run_epoch
+    )
+    status = STATUS_OF_CHILD.get(command.status)
+    if not awaited or status is None:
+        return Outcome(Verdict.NOOP, task)
+    reason = None
+    if status is not TaskStatus.COMPLETED:
+        reason = (
+            f"Sub workflow {child_name(task, command.child_id)} failure reason: {command.reason}"
+        )
+    output = task.output
+    if command.output:
+        output = Payload.of({**output.value, **command.output.value})
+    done = replace(
+        task,
+        status=status,
+        output=output,
+        reason=cut(reason),
+        deadlines=(),
+        end_ms=draft.now_ms,
+    )
+    draft.put(task, done)
+    draft.later.append(Step("settle", key=task.key))
+    return Outcome(Verdict.OK, done)
+
+
+def child_name(task: TaskRecord, child_id: str) -> str:
+    """name.version/id as far as it is known."""
+    given = task.input.value
+    name, version = given.get("subWorkflowName"), given.get("subWorkflowVersion")
+    return f"{name}/{child_id}" if version is None else f"{name}.{version}/{child_id}"

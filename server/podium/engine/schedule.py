@@ -1,0 +1,171 @@
+"""Making task records: the fields every attempt has, whatever its type.
+
+Operators say what kind of task it is and what its input is; here it gets its id, place, clock
+times, domain, queue limits and deadlines. Oversized inputs and too many tasks are refused here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from podium.engine.graph import Place, branch_graph
+from podium.engine.identity import task_id, task_key
+from podium.engine.java_text import java_text
+from podium.engine.limits import PAYLOAD_BYTES_LIMIT, SHOWN_CHARS_LIMIT, TASKS_LIMIT
+from podium.engine.state import State, want_branch
+from podium.engine.timing import MS, first_deadlines
+from podium.model.execution import TaskRecord, TaskStatus, WorkflowStatus
+from podium.model.payload import Payload
+from podium.model.queue import UNLIMITED, Limits, Queue, ready_score
+
+if TYPE_CHECKING:
+    from podium.engine.state import Asking
+    from podium.model.definition import TaskDef
+    from podium.model.execution import ExecutionHeader
+    from podium.model.payload import JsonObject, JsonValue
+
+NO_DOMAIN: Final = "NO_DOMAIN"
+ANY_TASK: Final = "*"
+
+
+class EndExecution(Exception):
+    """The execution must end now, unsuccessfully: raised by operators, caught in decide.py.
+
+    `task` is the one to blame (failedTaskId).
+    """
+
+    def __init__(
+        self, reason: str, status: WorkflowStatus = WorkflowStatus.FAILED,
+        task: TaskRecord | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.task = task
+
+
+def locate(draft: State, task: TaskRecord) -> Asking[Place]:
+    """Where a stored task stands in its graph."""
+    graph = draft.graph
+    if task.branch:
+        graph = branch_graph((yield from want_branch(draft, task.branch)).definition)
+    return Place(graph, graph.nodes[task.node], task.branch, task.iteration)
+
+
+def definition_of(place: Place, task: TaskRecord) -> TaskDef | None:
+    """The task definition that rules this task."""
+    return task.task_def or place.node.task_def
+
+
+def draft_task(draft: State, place: Place, task_type: str, def_name: str) -> TaskRecord:
+    """A first attempt, not yet in the draft: SCHEDULED now, without queue, input and deadlines."""
+    header, now_ms, node = draft.head, draft.now_ms, place.node
+    if header.task_count >= TASKS_LIMIT:
+        raise EndExecution(
+            f"expected at most {TASKS_LIMIT} tasks in one execution, found one more: {node.ref}"
+        )
+    key = task_key(node.ref, place.iteration)
+    return TaskRecord(
+        id=task_id(header.id, key, 0),
+        key=key,
+        attempt=0,
+        seq=header.next_seq,
+        ref=node.ref,
+        node=node.index,
+        task_type=task_type,
+        def_name=def_name,
+        status=TaskStatus.SCHEDULED,
+        iteration=place.iteration,
+        branch=place.branch,
+        scheduled_ms=now_ms,
+        first_scheduled_ms=now_ms,
+        update_ms=now_ms,
+        run_epoch=header.run_epoch,
+    )
+
+
+def add(draft: State, task: TaskRecord, input_: JsonObject) -> TaskRecord:
+    """Put a new record with its input into the draft; settle.enter also decides what follows.
+
+    An input over the limit makes it FAILED_WITH_TERMINAL_ERROR with the sizes instead.
+    """
+    encoded = Payload.of(input_)
+    if len(encoded) > PAYLOAD_BYTES_LIMIT:
+        task = failed_at_once(draft, task, too_large("task input", len(encoded)))
+    else:
+        task = replace(task, input=encoded)
+    draft.create(task)
+    return task
+
+
+def too_large(what: str, size: int) -> str:
+    """Text of an exceeded payload limit."""
+    return f"expected a {what} of at most {PAYLOAD_BYTES_LIMIT} bytes, found {size}"
+
+
+def shown(value: JsonValue) -> str:
+    """A value within an error text, at its greatest length."""
+    text = java_text(value)
+    return text if len(text) <= SHOWN_CHARS_LIMIT else f"{text[:SHOWN_CHARS_LIMIT]}…"
+
+
+def ended(draft: State, task: TaskRecord, status: TaskStatus = TaskStatus.COMPLETED) -> TaskRecord:
+    """A task that began and ended at this instant."""
+    now_ms = draft.now_ms
+    start_ms = task.start_ms or now_ms
+    return replace(
+        task, status=status, start_ms=start_ms, end_ms=now_ms, update_ms=now_ms, deadlines=()
+    )
+
+
+def failed_at_once(draft: State, task: TaskRecord, reason: str) -> TaskRecord:
+    """A task that cannot even begin, and would not when tried again."""
+    failed = ended(draft, task, TaskStatus.FAILED_WITH_TERMINAL_ERROR)
+    return replace(failed, reason=reason, queue=None)
+
+
+def queued(
+    draft: State, place: Place, task: TaskRecord, *, task_def: TaskDef | None, delay_ms: int
+) -> TaskRecord:
+    """The task as one that workers take from a queue, ready after `delay_ms`."""
+    header, now_ms = draft.head, draft.now_ms
+    task_type = task.task_type
+    domain = "" if task_type == "HTTP" else domain_of(header, task_type)
+    task = replace(
+        task,
+        domain=domain,
+        queue=Queue(task_type, domain),
+        limits=limits_of(task_def),
+        score=ready_score(header.priority, now_ms + delay_ms),
+        start_delay_ms=delay_ms,
+        callback_after_ms=delay_ms,
+        response_timeout_ms=task_def.response_timeout_seconds * MS if task_def else 0,
+        task_def=None if task_def is place.node.task_def else task_def,
+    )
+    return replace(
+        task, deadlines=first_deadlines(task, task_def, now_ms=now_ms, delay_ms=delay_ms)
+    )
+
+
+def limits_of(task_def: TaskDef | None) -> Limits:
+    """Admission limits that a task definition sets (S-559, S-560)."""
+    if task_def is None:
+        return UNLIMITED
+    concurrent = task_def.concurrent_exec_limit or 0
+    rate = task_def.rate_limit_per_frequency or 0
+    if concurrent <= 0 and rate <= 0:
+        return UNLIMITED
+    window_ms = (task_def.rate_limit_frequency_in_seconds or 1) * MS
+    return Limits(max(concurrent, 0), max(rate, 0), window_ms if rate > 0 else 0)
+
+
+def domain_of(header: ExecutionHeader, task_type: str) -> str:
+    """The domain for a worker task: its own entry, else that of "*"; the last of a list (S-566)."""
+    chosen = header.task_to_domain
+    if not chosen:
+        return ""
+    listed = chosen.get(task_type) or chosen.get(ANY_TASK) or ""
+    last = listed.split(",")[-1].strip()
+    return "" if last == NO_DOMAIN else last

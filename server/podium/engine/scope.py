@@ -1,0 +1,100 @@
+"""What expressions can see: `workflow` and the tasks by reference, with exactly Conductor's fields.
+
+Fields are those of S-507 and S-509 and no others. Nothing of the server's surroundings is
+reachable: environment variables and system properties have no name here (S-518).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import msgspec
+
+from podium.model.execution import ExecutionHeader, TaskRecord
+from podium.model.payload import JsonObject, Payload
+
+if TYPE_CHECKING:
+    from podium.model.payload import JsonValue
+
+SCHEMA_VERSION: Final = 2
+JOIN: Final = "JOIN"
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one evaluation may read. `tasks` holds what Template.refs names, by reference.
+
+    A reference that is absent or None was not executed yet and reads as null (S-513).
+    """
+
+    header: ExecutionHeader
+    input: Payload
+    output: Payload
+    variables: Payload
+    tasks: Mapping[str, TaskRecord | None]
+    task_id: str | None = None
+    """Value of `${CPEWF_TASK_ID}`; None leaves that text as it is (S-516)."""
+    join_output: Callable[[TaskRecord], JsonObject] | None = None
+    """Output of a JOIN task, which is not stored; None = read the record's own output."""
+
+
+TaskField: TypeAlias = Callable[[TaskRecord, Context], "JsonValue"]
+WorkflowField: TypeAlias = Callable[[Context], "JsonValue"]
+
+
+def task_output(record: TaskRecord, context: Context) -> JsonValue:
+    """The task's output; a join's is put together from its members."""
+    if context.join_output is not None and record.task_type == JOIN:
+        return context.join_output(record)
+    return record.output.value
+
+
+TASK_FIELDS: Final[dict[str, TaskField]] = {
+    "input": lambda task, _: task.input.value,
+    "output": task_output,
+    "taskType": lambda task, _: task.task_type,
+    "status": lambda task, _: task.status.value,
+    "referenceTaskName": lambda task, _: task.ref,
+    "retryCount": lambda task, _: task.retry_count,
+    "correlationId": lambda _, context: context.header.correlation_id or None,
+    "pollCount": lambda task, _: task.poll_count,
+    "taskDefName": lambda task, _: task.def_name,
+    "scheduledTime": lambda task, _: task.scheduled_ms,
+    "startTime": lambda task, _: task.start_ms,
+    "endTime": lambda task, _: task.end_ms,
+    "workflowInstanceId": lambda _, context: context.header.id,
+    "taskId": lambda task, _: task.id,
+    "reasonForIncompletion": lambda task, _: task.reason,
+    "callbackAfterSeconds": lambda task, _: task.callback_after_ms // 1000,
+    "workerId": lambda task, _: task.worker_id,
+    "iteration": lambda task, _: task.iteration[-1] if task.iteration else 0,
+}
+
+WORKFLOW_FIELDS: Final[dict[str, WorkflowField]] = {
+    "input": lambda context: context.input.value,
+    "output": lambda context: context.output.value,
+    "status": lambda context: context.header.status.value,
+    "workflowId": lambda context: context.header.id,
+    "parentWorkflowId": lambda context: (
+        context.header.parent.workflow_id if context.header.parent else None
+    ),
+    "parentWorkflowTaskId": lambda context: (
+        context.header.parent.task_id if context.header.parent else None
+    ),
+    "workflowType": lambda context: context.header.name,
+    "version": lambda context: context.header.version,
+    "correlationId": lambda context: context.header.correlation_id or None,
+    "reasonForIncompletion": lambda context: context.header.reason,
+    "schemaVersion": lambda _: SCHEMA_VERSION,
+    "variables": lambda context: context.variables.value,
+}
+
+
+def task_object(record: TaskRecord, context: Context) -> JsonObject:
+    """The whole task as `${ref}` sees it."""
+    return {name: read(record, context) for name, read in TASK_FIELDS.items()}
+
+
+def workflow_object(context: Context) -> JsonObject:
+    """The whole workflow as `${workflow}` sees it."""
+    return {name: read(context) for name, read in WORKFLOW_FIELDS.items()}

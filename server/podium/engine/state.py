@@ -1,0 +1,295 @@
+"""Working copy of one execution for one commit: what is stored, what was fetched, what changed.
+
+Records are frozen and replaced in tables laid over the stored ones, so a draft costs what it
+changes, not what the execution holds. What a commit must say beside the records (deadlines, ready
+entries, leases, slots, history) is derived by changes.py from the records' difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeAlias, TypeVar
+
+from msgspec.structs import replace
+
+from podium.engine.lifecycle import TASK_NEXT, WORKFLOW_NEXT
+from podium.engine.transition import (
+    Answer,
+    FetchAll,
+    FetchPayloads,
+    FetchTasks,
+    Need,
+    Records,
+)
+from podium.model.payload import EMPTY
+
+if TYPE_CHECKING:
+    from podium.engine.graph import Graph
+    from podium.engine.transition import CancelNotice, Effect
+    from podium.engine.work import Step
+    from podium.model.execution import (
+        BranchRecord,
+        ExecutionHeader,
+        JoinRecord,
+        TaskRecord,
+        WorkflowStatus,
+    )
+    from podium.model.payload import Payload
+
+RECORDS_LIMIT: Final = 500
+"""Task records of one transition; what goes beyond is continued in the next."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+T = TypeVar("T")
+
+Asking: TypeAlias = Generator[Need, Answer, T]
+"""A part of a decision: yields what it needs to know, returns a T."""
+
+
+class Unknown(Enum):
+    """Not known here: it must be fetched."""
+
+    UNKNOWN = 0
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+
+
+class Table(Generic[K, V]):
+    """Stored records with changes laid over them. None = known not to exist."""
+
+    __slots__ = ("changed", "complete", "fetched", "known")
+
+    def __init__(self, known: Mapping[K, V | None], *, complete: bool) -> None:
+        self.known = known
+        self.fetched: dict[K, V | None] = {}
+        self.changed: dict[K, V | None] = {}
+        self.complete = complete
+
+    def look(self, key: K) -> V | Literal[Unknown.UNKNOWN] | None:
+        """The record as it stands in the draft."""
+        found = self.changed.get(key, UNKNOWN)
+        return self.stored(key) if found is UNKNOWN else found
+
+    def stored(self, key: K) -> V | Literal[Unknown.UNKNOWN] | None:
+        """The record as it was before this draft."""
+        found = self.fetched.get(key, UNKNOWN)
+        if found is UNKNOWN:
+            found = self.known.get(key, UNKNOWN)
+        return None if found is UNKNOWN and self.complete else found
+
+    def before(self, key: K) -> V | None:
+        """The record before this draft; what is unknown counts as absent."""
+        found = self.stored(key)
+        return None if found is UNKNOWN else found
+
+    def absorb(self, answer: Mapping[K, V | None], asked: tuple[K, ...], *, complete: bool) -> None:
+        """Take an answer in. What was asked for and is not in it does not exist."""
+        if complete:
+            self.known, self.fetched, self.complete = answer, {}, True
+            return
+        self.fetched.update(answer)
+        for key in asked:
+            self.fetched.setdefault(key, None)
+
+
+class State:
+    """Everything one decision reads and changes: the rules work on it, draft.py adds its ends."""
+
+    __slots__ = (
+        "attempts", "branches", "cancels", "commands", "effects", "graph",
+        "header", "input", "joins", "later", "now", "now_ms", "output", "payloads_known",
+        "stored_header", "stored_output", "tasks", "unseen", "variables", "workflow_id",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        header: ExecutionHeader | None,
+        graph: Graph,
+        workflow_id: str,
+        records: Records,
+    ) -> None:
+        self.header = header
+        self.stored_header: Final = header
+        self.graph: Final = graph
+        self.workflow_id: Final = workflow_id
+        complete = records.complete
+        self.tasks: Table[str, TaskRecord] = Table(records.tasks, complete=complete)
+        self.attempts: Table[tuple[str, int], TaskRecord] = Table(
+            records.attempts, complete=complete
+        )
+        self.joins: Table[str, JoinRecord] = Table(records.joins, complete=complete)
+        self.branches: Table[str, BranchRecord] = Table(records.branches, complete=complete)
+        self.input = records.input
+        self.output = records.output
+        self.variables = records.variables
+        self.stored_output = records.output
+        self.payloads_known = None not in (records.input, records.output, records.variables)
+        self.effects: list[Effect] = []
+        self.cancels: list[CancelNotice] = []
+        self.commands: list[str] = []
+        self.now_ms = 0
+        self.now: list[Step] = []
+        self.later: list[Step] = []
+        self.unseen = ""
+
+    @property
+    def head(self) -> ExecutionHeader:
+        """The header of an execution that exists."""
+        assert self.header is not None, self.workflow_id
+        return self.header
+
+    @property
+    def running(self) -> bool:
+        """Whether the execution exists and has not ended."""
+        return self.header is not None and not self.header.status.terminal
+
+    @property
+    def terminating(self) -> bool:
+        """Whether a TERMINATE task is done and the execution is to end when this pass is over."""
+        return bool(self.head.terminate_key) and self.running
+
+    @property
+    def changed_count(self) -> int:
+        """Task records in the transition so far."""
+        return len(self.tasks.changed) + len(self.attempts.changed)
+
+    @property
+    def full(self) -> bool:
+        """Whether the transition holds as many task records as it may."""
+        return self.changed_count >= RECORDS_LIMIT
+
+    def create(self, task: TaskRecord) -> None:
+        """Add the first attempt of a task; its `seq` must be the header's next."""
+        header = self.head
+        assert task.seq == header.next_seq, (task.seq, header.next_seq)
+        assert self.tasks.before(task.key) is None, f"created twice: {task.ref}"
+        self.tasks.changed[task.key] = task
+        self.header = replace(
+            header,
+            next_seq=header.next_seq + 1,
+            task_count=header.task_count + 1,
+            last_key=task.key,
+            open_count=header.open_count + 1,
+        )
+
+    def succeed_attempt(self, failed: TaskRecord, task: TaskRecord) -> None:
+        """Move the failed attempt aside and put the next one in its place."""
+        header = self.head
+        assert task.key == failed.key, (failed, task)
+        assert task.attempt == failed.attempt + 1, (failed, task)
+        self.attempts.changed[failed.key, failed.attempt] = failed
+        self.tasks.changed[task.key] = task
+        self.header = replace(
+            header,
+            next_seq=header.next_seq + 1,
+            task_count=header.task_count + 1,
+            last_key=task.key,
+        )
+
+    def put(self, before: TaskRecord, after: TaskRecord) -> TaskRecord:
+        """Replace a record by its next state; the change must be in the table of lifecycle.py."""
+        assert after.status in TASK_NEXT[before.status], (
+            f"{before.id}: {before.status} → {after.status}"
+        )
+        assert after.id == before.id, (before.id, after.id)
+        self.tasks.changed[after.key] = after
+        return after
+
+    def set_status(self, status: WorkflowStatus) -> None:
+        """Change the execution's status; the change must be in the table of lifecycle.py."""
+        header = self.head
+        assert status in WORKFLOW_NEXT[header.status], f"{header.id}: {header.status} → {status}"
+        self.header = replace(header, status=status)
+
+
+def absorb(draft: State, answer: Answer, need: FetchTasks | None) -> None:
+    """Take fetched records in; `need` None = all of them were asked for."""
+    assert isinstance(answer, Records), answer
+    whole = need is None or answer.complete
+    asked = need or FetchTasks(())
+    draft.tasks.absorb(answer.tasks, asked.keys, complete=whole)
+    draft.attempts.absorb(answer.attempts, asked.attempts, complete=whole)
+    draft.joins.absorb(answer.joins, asked.joins, complete=whole)
+    draft.branches.absorb(answer.branches, asked.branches, complete=whole)
+
+
+def take_payloads(draft: State, answer: Records) -> None:
+    """Take the execution's payloads; one that is not stored is empty. Changed ones stay."""
+    draft.input = answer.input or EMPTY
+    draft.variables = answer.variables or EMPTY
+    if draft.output is None:
+        draft.output = draft.stored_output = answer.output or EMPTY
+    draft.payloads_known = True
+
+
+def want_task(draft: State, key: str) -> Asking[TaskRecord | None]:
+    """The latest attempt of a task, None where it was not scheduled."""
+    found = draft.tasks.look(key)
+    if found is UNKNOWN:
+        need = FetchTasks((key,))
+        absorb(draft, (yield need), need)
+        found = draft.tasks.look(key)
+        assert found is not UNKNOWN, key
+    return found
+
+
+def want_tasks(draft: State, keys: tuple[str, ...]) -> Asking[None]:
+    """Have all of these at hand, with one trip for those that are not."""
+    missing = tuple(key for key in keys if draft.tasks.look(key) is UNKNOWN)
+    if missing:
+        need = FetchTasks(missing)
+        absorb(draft, (yield need), need)
+
+
+def want_attempt(draft: State, key: str, attempt: int) -> Asking[TaskRecord | None]:
+    """A former attempt that was moved aside."""
+    found = draft.attempts.look((key, attempt))
+    if found is UNKNOWN:
+        need = FetchTasks((), attempts=((key, attempt),))
+        absorb(draft, (yield need), need)
+        found = draft.attempts.before((key, attempt))
+    return found
+
+
+def want_join(draft: State, key: str) -> Asking[JoinRecord | None]:
+    """The counter of a join; None where it is not open."""
+    found = draft.joins.look(key)
+    if found is UNKNOWN:
+        need = FetchTasks((), joins=(key,))
+        absorb(draft, (yield need), need)
+        found = draft.joins.before(key)
+    return found
+
+
+def want_branch(draft: State, key: str) -> Asking[BranchRecord]:
+    """The record of a dynamic fork's branch, which must exist."""
+    found = draft.branches.look(key)
+    if found is UNKNOWN:
+        need = FetchTasks((), branches=(key,))
+        absorb(draft, (yield need), need)
+        found = draft.branches.before(key)
+    assert found is not None, f"{draft.workflow_id}: no branch {key}"
+    return found
+
+
+def want_payloads(draft: State) -> Asking[None]:
+    """Have input, output and variables at hand."""
+    if not draft.payloads_known:
+        answer = yield FetchPayloads()
+        assert isinstance(answer, Records), answer
+        take_payloads(draft, answer)
+
+
+def want_all(draft: State) -> Asking[None]:
+    """Have every record of the execution at hand."""
+    if not draft.tasks.complete:
+        absorb(draft, (yield FetchAll()), None)
+
+
+def payload(value: Payload | None) -> Payload:
+    """A payload that was asked for."""
+    return EMPTY if value is None else value

@@ -1,0 +1,164 @@
+"""What decide gives back: changed records and effects as plain data, and what it may ask for on the way.
+
+A Transition describes one atomic commit completely; nothing else may be needed for the state to be
+right. Effects are carried out from the durable outbox, at least once, so each is idempotent.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from podium.model.definition import TaskDef
+from podium.model.execution import (
+    BranchRecord,
+    ExecutionHeader,
+    HistoryRow,
+    JoinRecord,
+    ParentLink,
+    TaskRecord,
+)
+from podium.model.payload import EMPTY, Payload
+from podium.model.queue import Deadline, DeadlineKind, Limits, Queue, Ready
+
+
+class StartChild(msgspec.Struct, frozen=True, kw_only=True, tag="start_child", array_like=True):
+    """Start a workflow: a child (`parent` set) or a failure workflow (`failed_workflow_id` set)."""
+
+    workflow_id: str
+    name: str
+    version: int | None
+    definition: bytes | None = None
+    input: Payload = EMPTY
+    correlation_id: str = ""
+    priority: int = 0
+    task_to_domain: dict[str, str] = {}
+    parent: ParentLink | None = None
+    failed_workflow_id: str = ""
+    """Set for a failure workflow: its input gets `failedWorkflow` from this execution (S-144)."""
+
+
+class ReportToParent(
+    msgspec.Struct, frozen=True, kw_only=True, tag="report_to_parent", array_like=True
+):
+    """Tell the waiting SUB_WORKFLOW task how this execution ended (becomes CloseChild there)."""
+
+    parent: ParentLink
+    child_id: str
+    status: str
+    output: Payload = EMPTY
+    reason: str | None = None
+
+
+class TerminateChild(
+    msgspec.Struct, frozen=True, kw_only=True, tag="terminate_child", array_like=True
+):
+    """End a child whose parent ended; where it does not exist yet a tombstone is left."""
+
+    workflow_id: str
+    reason: str
+
+
+class ReleaseSlot(msgspec.Struct, frozen=True, kw_only=True, tag="release_slot", array_like=True):
+    """Free the limited slot of a task whose lease ended."""
+
+    task_id: str
+    queue: Queue
+    limits: Limits
+
+
+class ContinueSelf(msgspec.Struct, frozen=True, kw_only=True, tag="continue_self", array_like=True):
+    """Send `Continue(cursor)` to this execution."""
+
+    cursor: str
+
+
+Effect: TypeAlias = StartChild | ReportToParent | TerminateChild | ReleaseSlot | ContinueSelf
+
+
+class CancelNotice(msgspec.Struct, frozen=True):
+    """Tell the holder of a lease to stop; not durable, the stale epoch is what keeps it safe."""
+
+    task_id: str
+    lease_epoch: int
+    incarnation: str
+    session: str
+    reason: str
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """One atomic change. Maps name only what changed; `None` in joins = the counter is gone."""
+
+    header: ExecutionHeader
+    created: bool = False
+    input: Payload | None = None
+    output: Payload | None = None
+    variables: Payload | None = None
+    definition: bytes | None = None
+    """Inline definition, stored with the execution when it is created."""
+    tasks: dict[str, TaskRecord] = {}
+    """By task key: latest attempts."""
+    attempts: dict[tuple[str, int], TaskRecord] = {}
+    """Former attempts that were moved aside, by (key, attempt)."""
+    joins: dict[str, JoinRecord | None] = {}
+    branches: dict[str, BranchRecord] = {}
+    armed: tuple[Deadline, ...] = ()
+    disarmed: tuple[tuple[str, DeadlineKind], ...] = ()
+    """(task id or "", kind)."""
+    ready: tuple[Ready, ...] = ()
+    """Tasks that became ready for a worker and were not granted in this same commit."""
+    unready: tuple[str, ...] = ()
+    """Task ids whose stored ready entry goes (granted or ended)."""
+    held: tuple[tuple[str, str], ...] = ()
+    """(incarnation, task id): stream leases that begin or move here."""
+    unheld: tuple[tuple[str, str], ...] = ()
+    slots: tuple[tuple[str, Queue], ...] = ()
+    """Limited tasks whose lease began: they occupy a slot until released."""
+    unslotted: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    cancels: tuple[CancelNotice, ...] = ()
+    history: HistoryRow | None = None
+
+
+class FetchTasks(msgspec.Struct, frozen=True):
+    """Need: the latest records of these keys, with their joins and branches. Answer: Records."""
+
+    keys: tuple[str, ...]
+    attempts: tuple[tuple[str, int], ...] = ()
+    joins: tuple[str, ...] = ()
+    branches: tuple[str, ...] = ()
+
+
+class FetchAll(msgspec.Struct, frozen=True):
+    """Need: every record of the execution. Answer: Records with `complete` true."""
+
+
+class FetchPayloads(msgspec.Struct, frozen=True):
+    """Need: the execution's own payloads. Answer: Records with input, output, variables."""
+
+
+class FetchTaskDefs(msgspec.Struct, frozen=True):
+    """Need: registered task definitions by name. Answer: TaskDefs, None where not registered."""
+
+    names: tuple[str, ...]
+
+
+Need: TypeAlias = FetchTasks | FetchAll | FetchPayloads | FetchTaskDefs
+
+
+class Records(msgspec.Struct, frozen=True, kw_only=True):
+    """Stored records that were asked for; a key that does not exist maps to None."""
+
+    tasks: dict[str, TaskRecord | None] = {}
+    attempts: dict[tuple[str, int], TaskRecord | None] = {}
+    joins: dict[str, JoinRecord | None] = {}
+    branches: dict[str, BranchRecord | None] = {}
+    input: Payload | None = None
+    output: Payload | None = None
+    variables: Payload | None = None
+    complete: bool = False
+
+
+TaskDefs: TypeAlias = dict[str, TaskDef | None]
+Answer: TypeAlias = Records | TaskDefs

@@ -1,0 +1,224 @@
+"""What each task type asks of its definition (S-035 to S-037), one function per type, one table.
+
+Task types and evaluators that are not built yet are refused here by name. References between tasks
+are checked in validate_references.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from podium.engine.problem import Problem, check_least, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from podium.engine.tree import Placed
+
+Check: TypeAlias = "Callable[[Placed], Iterator[Problem]]"
+
+MARK: Final = "${"
+FORKS: Final = frozenset({"FORK_JOIN", "FORK_JOIN_DYNAMIC"})
+SINK: Final = "conductor"
+TERMINATION_STATUSES: Final = ("COMPLETED", "FAILED", "TERMINATED")
+SCRIPTS: Final = frozenset({"javascript", "graaljs", "python"})
+TYPES_NOT_BUILT: Final = frozenset(
+    {
+        "DO_WHILE",
+        "EXCLUSIVE_JOIN",
+        "HUMAN",
+        "INLINE",
+        "JSON_JQ_TRANSFORM",
+        "KAFKA_PUBLISH",
+        "LAMBDA",
+        "NOOP",
+        "PULL_WORKFLOW_MESSAGES",
+        "SET_VARIABLE",
+        "START_WORKFLOW",
+        "WAIT",
+    }
+)
+
+
+def check_operator(placed: Placed) -> Iterator[Problem]:
+    """Everything the task's type asks for."""
+    task_type = placed.task.type
+    if task_type in TYPES_NOT_BUILT:
+        yield Problem(
+            f"{placed.place}.type",
+            f"expected a task type that is built, found {task_type} at {placed.place}",
+        )
+    elif not task_type.strip():
+        yield Problem(f"{placed.place}.type", "expected a task type, found none")
+    elif task_type in CHECKS:
+        yield from CHECKS[task_type](placed)
+
+
+def expect(place: str, value: str | None, *, what: str) -> Iterator[Problem]:
+    """A text that has to be there."""
+    if value is None or not value.strip():
+        yield Problem(place, f"expected {what}, found none")
+
+
+def check_decision(placed: Placed) -> Iterator[Problem]:
+    """A key whose value chooses; scripts are not built yet."""
+    task, place = placed.task, placed.place
+    if task.case_expression and task.case_expression.strip():
+        yield Problem(
+            f"{place}.caseExpression", "expected caseValueParam, found a script (not built yet)"
+        )
+    else:
+        yield from expect(f"{place}.caseValueParam", task.case_value_param, what="an input key")
+    yield from check_cases(placed)
+
+
+def check_switch(placed: Placed) -> Iterator[Problem]:
+    """A key whose value chooses, named by `expression`; scripts are not built yet."""
+    task, place = placed.task, placed.place
+    where = f"{place}.evaluatorType"
+    if task.evaluator_type in SCRIPTS:
+        yield Problem(where, f"expected value-param, found {task.evaluator_type} (not built yet)")
+    elif task.evaluator_type != "value-param":
+        yield Problem(where, f"expected value-param, found {shown(task.evaluator_type or 'none')}")
+    else:
+        yield from expect(f"{place}.expression", task.expression, what="an input key")
+    yield from check_cases(placed)
+
+
+def check_cases(placed: Placed) -> Iterator[Problem]:
+    """A choice without cases chooses nothing."""
+    if not placed.task.decision_cases:
+        yield Problem(f"{placed.place}.decisionCases", "expected at least one case, found none")
+
+
+def check_fork(placed: Placed) -> Iterator[Problem]:
+    """Branches, none of them empty (S-354)."""
+    if not placed.task.fork_tasks:
+        yield Problem(f"{placed.place}.forkTasks", "expected at least one branch, found none")
+    for index, branch in enumerate(placed.task.fork_tasks):
+        if not branch:
+            yield Problem(
+                f"{placed.place}.forkTasks[{index}]", "expected at least one task, found none"
+            )
+    yield from check_joined(placed)
+
+
+def check_dynamic_fork(placed: Placed) -> Iterator[Problem]:
+    """One source of branches (S-036)."""
+    task, place = placed.task, placed.place
+    joined = bool(task.dynamic_fork_join_tasks_param)
+    tasks, inputs = task.dynamic_fork_tasks_param, task.dynamic_fork_tasks_input_param_name
+    if "forkTaskInputs" not in task.input_parameters:
+        if joined and (tasks or inputs):
+            yield Problem(
+                place,
+                "expected dynamicForkJoinTasksParam, or dynamicForkTasksParam with "
+                "dynamicForkTasksInputParamName, found both",
+            )
+        elif not joined and not (tasks and inputs):
+            yield Problem(
+                place,
+                "expected input forkTaskInputs, dynamicForkJoinTasksParam, or "
+                "dynamicForkTasksParam with dynamicForkTasksInputParamName, found none",
+            )
+    yield from check_joined(placed)
+
+
+def check_joined(placed: Placed) -> Iterator[Problem]:
+    """A fork is followed by its JOIN (S-353, S-372)."""
+    after = placed.after
+    if after is None or after.type != "JOIN":
+        found = f"{after.type} {shown(after.task_reference_name)}" if after else "nothing"
+        yield Problem(placed.place, f"expected a JOIN right after this fork, found {found}")
+
+
+def check_join(placed: Placed) -> Iterator[Problem]:
+    """A JOIN comes right after what forks."""
+    before = placed.before
+    if before is None or before.type not in FORKS:
+        found = f"{before.type} {shown(before.task_reference_name)}" if before else "nothing"
+        yield Problem(placed.place, f"expected a fork right before this JOIN, found {found}")
+
+
+def check_dynamic(placed: Placed) -> Iterator[Problem]:
+    """The input key that holds the task's name."""
+    yield from expect(
+        f"{placed.place}.dynamicTaskNameParam",
+        placed.task.dynamic_task_name_param,
+        what="an input key",
+    )
+
+
+def check_sub_workflow(placed: Placed) -> Iterator[Problem]:
+    """A name, or an inline definition: an object, or an expression that yields one (S-415)."""
+    place, params = f"{placed.place}.subWorkflowParam", placed.task.sub_workflow_param
+    if params is None:
+        yield Problem(place, "expected the workflow to start, found none")
+        return
+    inline = params.workflow_definition
+    if inline is None:
+        yield from expect(f"{place}.name", params.name, what="a workflow name")
+    elif not (isinstance(inline, dict) or (isinstance(inline, str) and MARK in inline)):
+        yield Problem(
+            f"{place}.workflowDefinition",
+            f"expected a definition or an expression, found {shown(inline)}",
+        )
+    yield from check_least(f"{place}.version", params.version, 0)
+
+
+def check_event(placed: Placed) -> Iterator[Problem]:
+    """A sink that is built: `conductor`, or `conductor:name` (S-462)."""
+    place, sink = f"{placed.place}.sink", placed.task.sink
+    yield from expect(place, sink, what="a sink")
+    if sink and sink.strip() and not (sink == SINK or sink.startswith(f"{SINK}:") or MARK in sink):
+        yield Problem(
+            place, f"expected conductor or conductor:<name>, found {shown(sink)} (not built yet)"
+        )
+
+
+def check_http(placed: Placed) -> Iterator[Problem]:
+    """A request in the parameters, or in the attached task definition's template (S-037)."""
+    task = placed.task
+    given = task.input_parameters.keys()
+    if "http_request" in given or {"uri", "method"} <= given:
+        return
+    if task.task_definition is None or "http_request" not in task.task_definition.input_template:
+        yield Problem(
+            f"{placed.place}.inputParameters",
+            f"expected http_request, or uri and method, found {shown(', '.join(given) or 'none')}",
+        )
+
+
+def check_terminate(placed: Placed) -> Iterator[Problem]:
+    """A status to end with, literal or an expression; never optional (S-037)."""
+    task, place = placed.task, placed.place
+    if task.optional:
+        yield Problem(f"{place}.optional", "expected a TERMINATE that is not optional, found true")
+    status = task.input_parameters.get("terminationStatus")
+    if status in TERMINATION_STATUSES or (isinstance(status, str) and MARK in status):
+        return
+    found = "none" if status is None else shown(status)
+    yield Problem(
+        f"{place}.inputParameters.terminationStatus",
+        f"expected one of {', '.join(TERMINATION_STATUSES)}, or an expression, found {found}",
+    )
+
+
+def check_fork_name(placed: Placed) -> Iterator[Problem]:
+    """FORK is what a running fork is called, not what a definition calls it."""
+    yield Problem(f"{placed.place}.type", "expected FORK_JOIN or FORK_JOIN_DYNAMIC, found FORK")
+
+
+CHECKS: Final[dict[str, Check]] = {
+    "DECISION": check_decision,
+    "DYNAMIC": check_dynamic,
+    "EVENT": check_event,
+    "FORK": check_fork_name,
+    "FORK_JOIN": check_fork,
+    "FORK_JOIN_DYNAMIC": check_dynamic_fork,
+    "HTTP": check_http,
+    "JOIN": check_join,
+    "SUB_WORKFLOW": check_sub_workflow,
+    "SWITCH": check_switch,
+    "TERMINATE": check_terminate,
+}

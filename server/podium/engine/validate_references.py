@@ -1,0 +1,144 @@
+"""Whether what a definition names is there: references, expressions, join members, itself.
+
+A definition with a dynamic fork makes references while it runs, so names that are unknown here are
+let pass in it (S-027 checks less: top-level tasks only).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import orjson
+
+from podium.engine.expression import compile_value
+from podium.engine.problem import Problem, check_name, shown
+from podium.engine.reading import WORKFLOW
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from podium.engine.tree import Placed
+    from podium.model.definition import WorkflowDef
+    from podium.model.payload import JsonValue
+
+DYNAMIC_FORK: Final = "FORK_JOIN_DYNAMIC"
+
+
+class Known(msgspec.Struct, frozen=True):
+    """References of a definition. `closed` = there are no others while it runs."""
+
+    references: frozenset[str]
+    closed: bool
+
+
+def known_references(tasks: Sequence[Placed]) -> Known:
+    """All references of the tree."""
+    return Known(
+        frozenset(placed.task.task_reference_name for placed in tasks),
+        closed=all(placed.task.type != DYNAMIC_FORK for placed in tasks),
+    )
+
+
+def check_references(definition: WorkflowDef, tasks: Sequence[Placed]) -> Iterator[Problem]:
+    """Each reference a sound name, each only once (S-026)."""
+    first: dict[str, str] = {}
+    for placed in tasks:
+        place, reference = f"{placed.place}.taskReferenceName", placed.task.task_reference_name
+        yield from check_name(place, reference)
+        if reference == WORKFLOW:
+            yield Problem(
+                place, "expected a reference other than workflow, which is taken, found it"
+            )
+        if reference in first:
+            yield Problem(
+                place,
+                f"taskReferenceName: {shown(reference)} should be unique across tasks for a given "
+                f"workflowDefinition: {shown(definition.name)}, found it at {first[reference]} too",
+            )
+        first.setdefault(reference, placed.place)
+
+
+def check_task_expressions(placed: Placed, known: Known) -> Iterator[Problem]:
+    """All places of a task where expressions are evaluated."""
+    task, place = placed.task, placed.place
+    yield from check_expressions(f"{place}.inputParameters", task.input_parameters, known)
+    yield from check_expressions(f"{place}.sink", task.sink, known)
+    params = task.sub_workflow_param
+    if params is not None:
+        where = f"{place}.subWorkflowParam"
+        yield from check_expressions(f"{where}.name", params.name, known)
+        yield from check_expressions(
+            f"{where}.taskToDomain", dict(params.task_to_domain or {}), known
+        )
+        yield from check_expressions(f"{where}.priority", params.priority, known)
+        if isinstance(params.workflow_definition, str):
+            inline = params.workflow_definition
+            yield from check_expressions(f"{where}.workflowDefinition", inline, known)
+
+
+def check_expressions(place: str, value: JsonValue, known: Known) -> Iterator[Problem]:
+    """Every expression in `value` is a plain path and starts with a reference that exists."""
+    for where, text in strings(place, value):
+        uses = compile_value(text).uses
+        for path in uses.unsupported:
+            yield Problem(
+                where,
+                f"expected a plain path like task.output.name, found {shown(path)} (not built yet)",
+            )
+        for path in uses.secrets:
+            yield Problem(where, f"expected no secret (not built yet), found {shown(path)}")
+        for reference in sorted(uses.refs - known.references if known.closed else ()):
+            yield Problem(
+                where, f"expected a reference of this definition, found {shown(reference)}"
+            )
+
+
+def strings(place: str, value: JsonValue) -> Iterator[tuple[str, str]]:
+    """Strings inside `value` that may hold expressions, with their places, in order. Iterative."""
+    waiting = [(place, value)]
+    while waiting:
+        where, each = waiting.pop()
+        if isinstance(each, str):
+            if "${" in each:
+                yield where, each
+        elif isinstance(each, dict):
+            waiting += [(where + key_place(key), inner) for key, inner in each.items()][::-1]
+        elif isinstance(each, list):
+            waiting += [(f"{where}[{index}]", inner) for index, inner in enumerate(each)][::-1]
+
+
+def key_place(key: str) -> str:
+    """A map key as part of a place: `.name`, or `["any text"]`."""
+    return f".{key}" if key.isidentifier() else f"[{orjson.dumps(key).decode()}]"
+
+
+def check_join_on(placed: Placed, known: Known) -> Iterator[Problem]:
+    """Members of a static join exist; the one of a dynamic fork does not use them (S-369)."""
+    task, before = placed.task, placed.before
+    if task.type != "JOIN" or (before is not None and before.type == DYNAMIC_FORK):
+        return
+    for index, reference in enumerate(task.join_on):
+        where = f"{placed.place}.joinOn[{index}]"
+        if reference == task.task_reference_name:
+            yield Problem(
+                where, f"expected another task, found {shown(reference)}, the JOIN itself"
+            )
+        elif known.closed and reference not in known.references:
+            yield Problem(
+                where, f"expected a reference of this definition, found {shown(reference)}"
+            )
+
+
+def check_endless(definition: WorkflowDef, placed: Placed) -> Iterator[Problem]:
+    """A definition that always starts itself never ends."""
+    task, params = placed.task, placed.task.sub_workflow_param
+    if task.type != "SUB_WORKFLOW" or params is None or params.workflow_definition is not None:
+        return
+    same = params.name == definition.name and params.version in (None, 0, definition.version)
+    if same and placed.certain and not task.optional:
+        yield Problem(
+            f"{placed.place}.subWorkflowParam.name",
+            f"expected another workflow, or a SWITCH before it, found {shown(definition.name)} "
+            "itself, which would start itself without end",
+        )
