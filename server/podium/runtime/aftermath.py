@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from podium.store.port import StoreError, partition_of
+
 if TYPE_CHECKING:
     from podium.engine.transition import CancelNotice, Transition
     from podium.model.queue import Ready
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from podium.runtime.relay import Relay
     from podium.runtime.timers import Timers
     from podium.runtime.watch import Watch
-    from podium.store.port import Committed
+    from podium.store.port import Committed, Store
 
 
 class Aftermath:
@@ -32,8 +34,10 @@ class Aftermath:
         relay: Relay,
         watch: Watch,
         bus: Bus,
+        store: Store,
         incarnation: str,
     ) -> None:
+        self._store = store
         self._dispatcher = dispatcher
         self._leases = leases
         self._timers = timers
@@ -58,6 +62,16 @@ class Aftermath:
         for server in result.watchers:
             if server != self._incarnation:
                 self._bus.changed(server, header.id)
+
+    async def repair(self, workflow_id: str) -> None:
+        """Push, arm and carry out again what the store holds for the execution's partition."""
+        partition = partition_of(workflow_id)
+        try:
+            self._dispatcher.push(await self._store.ready(partition))
+            await self._timers.look([partition])
+            await self._relay.take_over([partition], self._incarnation)
+        except StoreError:
+            pass  # the owner's next look and the reconcile lead to the same end
 
     def _cancel(self, notice: CancelNotice) -> None:
         if notice.incarnation == self._incarnation:

@@ -1,88 +1,43 @@
 """The executor: a mailbox per execution; each commit decides everything that waits in it.
 
-Path of a command: mailbox → (load) → decide, pure → one commit → replies, hand-outs, deadlines,
-effects. One commit per execution is in flight; what comes meanwhile is decided together next. A
-conflict or an unknown outcome drops the cached entry, reads the store and decides again; it never
-gives up, except that a client's command is refused when the store is full.
+One decision or commit per execution is under way; what comes meanwhile is decided together next.
+All mailboxes that a loop turn filled are decided in one go, so that their commits share a group.
+Deciding itself is runtime/deciding.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from podium.engine.command import GrantLease, Outcome, Rejected, Start, Verdict
-from podium.engine.decide import decide
-from podium.engine.draft import Draft
 from podium.engine.identity import split_task_id
-from podium.engine.transition import FetchTaskDefs
-from podium.runtime.clock import spawn
-from podium.runtime.letter import (
-    AlreadyRecorded,
-    DecisionFailed,
-    Letter,
-    Tombstoned,
-    UnknownExecution,
-    ignore,
-)
-from podium.runtime.mailbox import Mailbox, Work, into, run_through, unborn
-from podium.store import codec
-from podium.store.port import Committed, Conflict, Exists, StoreError, StoreFull
+from podium.runtime.letter import Letter, UnknownExecution, ignore
+from podium.runtime.mailbox import Mailbox, into
 
 if TYPE_CHECKING:
-    from podium.engine.command import Command
+    from podium.engine.command import Command, Outcome, Start
     from podium.engine.graph import Graph
-    from podium.engine.transition import Answer, Need, Transition
-    from podium.model.execution import ExecutionHeader
     from podium.runtime.cache import Cache, Entry
-    from podium.runtime.clock import Clock, Ids
-    from podium.runtime.committer import Committer
+    from podium.runtime.deciding import Deciding
     from podium.runtime.letter import Reply
     from podium.runtime.loading import Loader
-    from podium.runtime.mailbox import Aftermath
-    from podium.store.port import CommitResult, Idempotency
-
-LOG = logging.getLogger("podium.executor")
-RAISES_MAX: Final = 5
-CONFLICT_WAIT_MS: Final = 4
-CONFLICT_WAIT_DOUBLINGS: Final = 6
-RETRY_WAIT_MS: Final = 50
-RETRY_WAIT_MS_MAX: Final = 2_000
+    from podium.store.port import Idempotency
 
 
 class Executor:
-    """Takes commands, answers each once. Start it with `aftermath` set."""
+    """Takes commands, answers each once."""
 
-    def __init__(  # noqa: PLR0913 - all by name, each a port or a fact of this server
-        self,
-        *,
-        loader: Loader,
-        committer: Committer,
-        cache: Cache,
-        clock: Clock,
-        ids: Ids,
-        incarnation: str,
-        shared: bool,
-    ) -> None:
-        self._shared = shared
+    def __init__(self, *, deciding: Deciding, loader: Loader, cache: Cache, shared: bool) -> None:
+        self._deciding = deciding
+        deciding.released = self._release
         self._loader = loader
-        self._committer = committer
         self._cache = cache
-        self._clock = clock
-        self._ids = ids
-        self._incarnation = incarnation
+        self._shared = shared
         self._mailboxes: dict[str, Mailbox] = {}
         self._dirty: list[Mailbox] = []
-        self._tasks: set[asyncio.Task[None]] = set()
         self._pumping = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self.aftermath: Aftermath
-        self.conflicts = 0
-        self.decisions = 0
-
-    # The way in
 
     def submit(self, workflow_id: str, command: Command, actor: str, reply: Reply = ignore) -> None:
         """Queue a command of the server itself; it is retried until the store takes it."""
@@ -143,8 +98,7 @@ class Executor:
 
     def stop(self) -> None:
         """Drop what is under way (after drain, or when the process dies in a simulation)."""
-        for task in list(self._tasks):
-            task.cancel()
+        self._deciding.stop()
 
     @property
     def mailbox_count(self) -> int:
@@ -172,7 +126,7 @@ class Executor:
         self._pumping = False
         dirty, self._dirty = self._dirty, []
         for mailbox in dirty:
-            self._begin(mailbox)
+            self._deciding.begin(mailbox)
 
     def _release(self, mailbox: Mailbox) -> None:
         mailbox.busy = False
@@ -182,246 +136,3 @@ class Executor:
         del self._mailboxes[mailbox.workflow_id]
         if not self._mailboxes:
             self._idle.set()
-
-    # Deciding
-
-    def _begin(self, mailbox: Mailbox) -> None:
-        letters, mailbox.waiting = mailbox.waiting, []
-        entry = self._cache.get(mailbox.workflow_id)
-        if entry is None and mailbox.failures == 0:
-            entry = unborn(letters)
-        if entry is None:
-            spawn(self._tasks, self._load_and_go(mailbox, letters))
-            return
-        fresh = not self._shared or entry.version == 0
-        self._go(mailbox, self._work(mailbox, entry, letters, fresh=fresh))
-
-    async def _load_and_go(self, mailbox: Mailbox, letters: list[Letter]) -> None:
-        entry = await self._load_patiently(mailbox, letters)
-        if entry is None:
-            entry = unborn(letters)
-        if entry is None:
-            for letter in letters:
-                letter.reply(UnknownExecution(mailbox.workflow_id), None)
-            self._release(mailbox)
-            return
-        self._go(mailbox, self._work(mailbox, entry, letters, fresh=True))
-
-    async def _load_patiently(self, mailbox: Mailbox, letters: list[Letter]) -> Entry | None:
-        while True:
-            try:
-                return await self._loader.load(
-                    mailbox.workflow_id, [letter.command for letter in letters]
-                )
-            except StoreError:
-                await self._wait_for_store(mailbox)
-
-    def _work(self, mailbox: Mailbox, entry: Entry, letters: list[Letter], *, fresh: bool) -> Work:
-        draft = Draft(
-            header=entry.header,
-            graph=entry.graph,
-            workflow_id=mailbox.workflow_id,
-            records=entry.records,
-        )
-        return Work(entry, letters, draft, fresh=fresh)
-
-    def _go(self, mailbox: Mailbox, work: Work) -> None:
-        """Drive the work as far as it goes without waiting; the rest in a task."""
-        try:
-            need = self._advance(work, None)
-        except Exception as error:  # noqa: BLE001 - one bad decision harms only its own execution
-            self._raised(mailbox, work, error)
-            return
-        if need is None:
-            self._commit(mailbox, work)
-        else:
-            spawn(self._tasks, self._fetch_and_go(mailbox, work, need))
-
-    async def _fetch_and_go(self, mailbox: Mailbox, work: Work, need: Need | None) -> None:
-        while need is not None:
-            try:
-                answer = await self._answer(mailbox, work, need)
-            except StoreError:
-                await self._wait_for_store(mailbox)
-                continue
-            if answer is None:  # the stored version moved on: start over
-                self._again(mailbox, work)
-                return
-            try:
-                need = self._advance(work, answer)
-            except Exception as error:  # noqa: BLE001 - one bad decision harms only its own execution
-                self._raised(mailbox, work, error)
-                return
-        self._commit(mailbox, work)
-
-    async def _answer(self, mailbox: Mailbox, work: Work, need: Need) -> Answer | None:
-        if isinstance(need, FetchTaskDefs):
-            return await self._loader.task_defs(need.names)
-        return await self._loader.fetch(mailbox.workflow_id, work.entry, need)
-
-    def _advance(self, work: Work, answer: Answer | None) -> Need | None:
-        """Decide letters in order until one needs something that is not known here."""
-        while True:
-            try:
-                if work.generator is not None:
-                    assert answer is not None
-                    return work.generator.send(answer)
-                index = len(work.decided)
-                if index == len(work.letters):
-                    return None
-                letter = work.letters[index]
-                if isinstance(letter.command, Start) and work.draft.header is not None:
-                    work.decided.append((letter, Outcome(Verdict.NOOP)))
-                    continue
-                work.generator = decide(work.draft, letter.command, self._clock.now_ms())
-                return next(work.generator)
-            except StopIteration as done:
-                outcome: Outcome = done.value
-                work.generator = None
-                work.decided.append((work.letters[len(work.decided)], outcome))
-                self.decisions += 1
-            except Rejected as rejected:
-                work.generator = None
-                work.decided.append((work.letters[len(work.decided)], rejected))
-
-    def _raised(self, mailbox: Mailbox, work: Work, error: Exception) -> None:
-        """decide raised: nothing of the draft is kept; the letter at fault is tried a few times."""
-        LOG.error("decide raised for workflow %s: %s", mailbox.workflow_id, error, exc_info=error)
-        self._give_back(work)
-        self._cache.drop(mailbox.workflow_id)
-        guilty = work.letters[min(len(work.decided), len(work.letters) - 1)]
-        guilty.raised += 1
-        keep = [letter for letter in work.letters if letter is not guilty]
-        if guilty.raised < RAISES_MAX:
-            keep.append(guilty)
-        else:
-            guilty.reply(DecisionFailed(mailbox.workflow_id), None)
-        mailbox.waiting = keep + mailbox.waiting
-        mailbox.failures += 1
-        self._release(mailbox)
-
-    # Committing
-
-    def _commit(self, mailbox: Mailbox, work: Work) -> None:
-        try:
-            self._hand_off(work)
-            actor = work.decided[0][0].actor if work.decided else ""
-            transition = work.draft.finish(actor)
-        except Exception as error:  # noqa: BLE001 - one bad decision harms only its own execution
-            self._raised(mailbox, work, error)
-            return
-        if transition is None and not work.fresh:  # perhaps the cache is behind the store: look
-            self._give_back(work)
-            self._again(mailbox, work)
-            return
-        if transition is None:
-            self._answer_all(work, work.entry.header)
-            self._release(mailbox)
-            return
-        starter = work.letters[0]
-        commit = codec.encode_commit(
-            transition,
-            version=work.entry.version,
-            incarnation=self._incarnation,
-            idempotency=starter.idempotency if transition.created else None,
-            definition=starter.definition if transition.created else None,
-        )
-        self._committer.put(commit, lambda result: self._settled(mailbox, work, transition, result))
-
-    def _hand_off(self, work: Work) -> None:
-        """Grant tasks that became ready to waiting workers in this same commit."""
-        for ready in work.draft.fresh_ready():
-            seat = self.aftermath.reserve(ready)
-            if seat is None:
-                continue
-            command = GrantLease(task_id=ready.task_id, lease=seat.lease, worker_id=seat.worker_id)
-            try:
-                outcome = run_through(decide(work.draft, command, self._clock.now_ms()))
-            except BaseException:
-                seat.give_back()
-                raise
-            work.seats.append((seat, outcome))
-
-    def _settled(
-        self,
-        mailbox: Mailbox,
-        work: Work,
-        transition: Transition,
-        result: CommitResult | StoreError,
-    ) -> None:
-        if isinstance(result, Committed):
-            self._succeeded(mailbox, work, transition, result)
-            return
-        self._give_back(work)
-        self._cache.drop(mailbox.workflow_id)
-        if isinstance(result, Exists):
-            work.letters[0].reply(AlreadyRecorded(result.workflow_id), None)
-            work.letters.pop(0)
-            self._again(mailbox, work)
-        elif isinstance(result, Conflict):
-            self._conflicted(mailbox, work, result)
-        else:
-            self._store_failed(mailbox, work, result)
-
-    def _succeeded(
-        self, mailbox: Mailbox, work: Work, transition: Transition, result: Committed
-    ) -> None:
-        mailbox.failures = 0
-        work.entry.apply(transition, result.version)
-        self._cache.put(mailbox.workflow_id, work.entry)
-        self._answer_all(work, transition.header)
-        for seat, outcome in work.seats:
-            assert outcome.task is not None
-            seat.give(outcome.task, transition.header)
-        self.aftermath.committed(transition, result)
-        self._release(mailbox)
-
-    def _conflicted(self, mailbox: Mailbox, work: Work, conflict: Conflict) -> None:
-        self.conflicts += 1
-        if conflict.tombstoned:
-            for letter in work.letters:
-                letter.reply(Tombstoned(mailbox.workflow_id), None)
-            self._release(mailbox)
-            return
-        mailbox.failures += 1
-        spawn(self._tasks, self._again_later(mailbox, work, self._conflict_wait_ms(mailbox)))
-
-    def _conflict_wait_ms(self, mailbox: Mailbox) -> int:
-        doublings = min(mailbox.failures - 1, CONFLICT_WAIT_DOUBLINGS)
-        return 0 if doublings == 0 else self._ids.jitter(CONFLICT_WAIT_MS << doublings)
-
-    def _store_failed(self, mailbox: Mailbox, work: Work, error: StoreError) -> None:
-        if isinstance(error, StoreFull):
-            for letter in [each for each in work.letters if not each.patient]:
-                work.letters.remove(letter)
-                letter.reply(error, None)
-        mailbox.failures += 1
-        spawn(self._tasks, self._again_later(mailbox, work, self._retry_wait_ms(mailbox)))
-
-    def _retry_wait_ms(self, mailbox: Mailbox) -> int:
-        wait_ms = min(RETRY_WAIT_MS << min(mailbox.failures, 8), RETRY_WAIT_MS_MAX)
-        return wait_ms // 2 + self._ids.jitter(wait_ms // 2)
-
-    async def _wait_for_store(self, mailbox: Mailbox) -> None:
-        mailbox.failures += 1
-        await self._clock.sleep(self._retry_wait_ms(mailbox))
-
-    async def _again_later(self, mailbox: Mailbox, work: Work, wait_ms: int) -> None:
-        if wait_ms:
-            await self._clock.sleep(wait_ms)
-        self._again(mailbox, work)
-
-    def _again(self, mailbox: Mailbox, work: Work) -> None:
-        mailbox.waiting = work.letters + mailbox.waiting
-        self._cache.drop(mailbox.workflow_id)
-        mailbox.failures = max(mailbox.failures, 1)
-        self._release(mailbox)
-
-    def _answer_all(self, work: Work, header: ExecutionHeader | None) -> None:
-        for letter, outcome in work.decided:
-            letter.reply(outcome, header)
-
-    def _give_back(self, work: Work) -> None:
-        for seat, _ in work.seats:
-            seat.give_back()
-        work.seats.clear()

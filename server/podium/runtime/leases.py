@@ -60,10 +60,13 @@ class LeaseHolder(Protocol):
 class Leases:
     """(task id, epoch) → holder; None while its grace runs."""
 
-    def __init__(self, *, executor: Executor, clock: Clock, incarnation: str) -> None:
+    def __init__(
+        self, *, executor: Executor, clock: Clock, incarnation: str, grace_ms: int = GRACE_MS
+    ) -> None:
         self._executor = executor
         self._clock = clock
         self._incarnation = incarnation
+        self.grace_ms = grace_ms
         self._holders: dict[LeaseName, LeaseHolder | None] = {}
         self._by_session: dict[str, dict[LeaseName, None]] = {}
         self._closed = False
@@ -178,7 +181,7 @@ class Leases:
         for lease in waiting:
             self._holders[lease] = None
         if waiting and not self._closed:
-            self._clock.call_later(GRACE_MS, lambda: self._grace_over(waiting))
+            self._clock.call_later(self.grace_ms, lambda: self._grace_over(waiting))
 
     def _grace_over(self, waiting: list[LeaseName]) -> None:
         if self._closed:

@@ -6,12 +6,13 @@ an execution by its definition's digest. Holds no state of its own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from podium.engine.identity import split_task_id
 from podium.engine.transition import FetchAll, FetchTasks
 from podium.runtime.cache import Entry
 from podium.store import codec
+from podium.store.port import Committed, partition_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from podium.engine.command import Command
     from podium.engine.graph import Graph
     from podium.engine.transition import FetchPayloads, Records, TaskDefs
-    from podium.store.port import Loaded, Store
+    from podium.store.port import Commit, Loaded, Store
 
 
 class Definitions(Protocol):
@@ -59,6 +60,32 @@ class Loader:
             inline = again.fields.get(codec.DEFINITION_FIELD) if again is not None else None
         graph = await self._definitions.graph(header.digest, inline)
         return Entry(loaded.version, header, graph, records)
+
+    async def confirm(self, commit: Commit) -> Committed | Literal["overtaken"] | None:
+        """What became of a commit whose answer was lost: the result, None = it did not happen.
+
+        "overtaken": later commits stand in the way of knowing.
+        """
+        loaded = await self._store.load(commit.workflow_id, list(commit.fields))
+        if loaded is None or loaded.version <= commit.version:
+            return None
+        if loaded.version > commit.version + 1:
+            return "overtaken"
+        if any(loaded.fields.get(name) != value for name, value in commit.fields.items()):
+            return None
+        return Committed(loaded.version, await self._sequences(commit))
+
+    async def _sequences(self, commit: Commit) -> tuple[int, ...]:
+        """Outbox sequences that a commit got: its entries are the newest of its execution."""
+        if not commit.outbox:
+            return ()
+        partition = partition_of(commit.workflow_id)
+        entries = [
+            entry
+            for entry in await self._store.outbox([partition], commit.incarnation)
+            if entry.workflow_id == commit.workflow_id
+        ]
+        return tuple(entry.sequence for entry in entries[-len(commit.outbox) :])
 
     async def fetch(
         self, workflow_id: str, entry: Entry, need: FetchTasks | FetchAll | FetchPayloads

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from podium.model.execution import ExecutionHeader, Lease, TaskRecord
     from podium.model.queue import Ready
     from podium.runtime.letter import Letter, Reply
-    from podium.store.port import Committed
+    from podium.store.port import Commit, Committed
 
 
 class Seat(Protocol):
@@ -45,13 +45,18 @@ class Aftermath(Protocol):
 
     def committed(self, transition: Transition, result: Committed) -> None: ...
 
+    async def repair(self, workflow_id: str) -> None:
+        """A commit of this execution may have happened unseen: follow up what the store holds."""
+        ...
+
 
 class Work:
     """One attempt to decide the letters of a mailbox on one draft."""
 
-    __slots__ = ("decided", "draft", "entry", "fresh", "generator", "letters", "seats")
+    __slots__ = ("commit", "decided", "draft", "entry", "fresh", "generator", "letters", "seats")
 
     def __init__(self, entry: Entry, letters: list[Letter], draft: Draft, *, fresh: bool) -> None:
+        self.commit: Commit | None = None
         self.entry = entry
         self.letters = letters
         self.draft = draft

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 from podium.engine.identity import split_task_id
 from podium.protocol.frame import LeaseName
-from podium.runtime.leases import GRACE_MS
 from podium.runtime.letter import UnknownExecution
 from podium.store.port import PARTITIONS, StoreError
 
@@ -205,7 +204,7 @@ class Members:
                     if ready:
                         self._dispatcher.push(ready)
                 carried.update(todo)
-            if self._clock.now_ms() - since_ms >= GRACE_MS:
+            if self._clock.now_ms() - since_ms >= self._leases.grace_ms:
                 await self._lose_leases(dead)
 
     async def _lose_leases(self, dead: str) -> None:

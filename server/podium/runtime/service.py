@@ -16,6 +16,7 @@ from podium.runtime.aftermath import Aftermath
 from podium.runtime.cache import Cache
 from podium.runtime.clock import spawn
 from podium.runtime.committer import Committer
+from podium.runtime.deciding import Deciding
 from podium.runtime.dispatcher import Dispatcher
 from podium.runtime.executor import Executor
 from podium.runtime.leases import GRACE_MS, Leases
@@ -42,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Limits of the runtime."""
 
     cache_bytes: int = CACHE_BYTES
+    lease_grace_ms: int = GRACE_MS
+    """How long a worker may take to come back with its tasks in hand."""
 
 
 class Registry(Definitions, Protocol):
@@ -67,19 +70,25 @@ class Runtime:
         self._refreshing = False
         named = {"incarnation": self.incarnation}
         self.committer = Committer(store, clock)
-        self.executor = Executor(
-            loader=Loader(store, registry),
+        loader = Loader(store, registry)
+        cache = Cache(settings.cache_bytes)
+        shared = store.capabilities.shared
+        self.deciding = Deciding(
+            loader=loader,
             committer=self.committer,
-            cache=Cache(settings.cache_bytes),
+            cache=cache,
             clock=clock,
             ids=ids,
-            shared=store.capabilities.shared,
+            shared=shared,
             **named,
         )
+        self.executor = Executor(deciding=self.deciding, loader=loader, cache=cache, shared=shared)
         self.dispatcher = Dispatcher(
             store=store, clock=clock, executor=self.executor, limiter=registry, **named
         )
-        self.leases = Leases(executor=self.executor, clock=clock, **named)
+        self.leases = Leases(
+            executor=self.executor, clock=clock, grace_ms=settings.lease_grace_ms, **named
+        )
         self.timers = Timers(store=store, executor=self.executor, clock=clock)
         self.relay = Relay(
             store=store,
@@ -115,13 +124,14 @@ class Runtime:
     def _wire(self) -> None:
         """The few links that would be circular as arguments."""
         self.dispatcher.bus = self.bus
-        self.executor.aftermath = Aftermath(
+        self.deciding.aftermath = Aftermath(
             dispatcher=self.dispatcher,
             leases=self.leases,
             timers=self.timers,
             relay=self.relay,
             watch=self.watch,
             bus=self.bus,
+            store=self.store,
             incarnation=self.incarnation,
         )
         self.bus.on_changed = self.watch.changed
@@ -135,7 +145,7 @@ class Runtime:
         spawn(self._tasks, self.committer.run())
         self.bus.start()
         if not self.store.capabilities.shared:
-            self.timers.hold_responses(self.clock.now_ms() + GRACE_MS)
+            self.timers.hold_responses(self.clock.now_ms() + self.leases.grace_ms)
         await self.members.join()
         spawn(self._tasks, self.members.run())
         spawn(self._tasks, self.timers.run(lambda: self.members.owned))

@@ -1,0 +1,81 @@
+"""What a worker stream stands on: the link to its worker, its two neighbours, and its limits.
+
+Ports only, so that a stream runs alike over gRPC, over queues in the simulation, and in tests.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from podium.runtime.leases import GRACE_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from podium.model.queue import Queue
+    from podium.protocol.frame import LeaseName, Result, ResultVerdict, ServerFrame, WorkerFrame
+    from podium.protocol.problem import EndCode
+    from podium.runtime.dispatcher import Worker
+    from podium.runtime.leases import LeaseHolder
+
+
+class LinkBroken(Exception):
+    """The worker is gone without a word; nothing more can be told to it."""
+
+
+class Link(Protocol):
+    """Frames to and from one worker."""
+
+    async def receive(self) -> WorkerFrame | None:
+        """The next frame; None when the worker half-closed. Raises LinkBroken."""
+        ...
+
+    async def send(self, frame: ServerFrame) -> None:
+        """Returns when the frame is on its way. Raises LinkBroken."""
+        ...
+
+    def close(self, code: EndCode, text: str) -> None:
+        """End the stream with this status; called at most once, last."""
+        ...
+
+
+class CreditDesk(Protocol):
+    """What a stream asks of the dispatcher."""
+
+    def add(self, worker: Worker, queues: Iterable[Queue]) -> None: ...
+
+    def remove(self, worker: Worker, queues: Iterable[Queue]) -> None: ...
+
+    def credit_changed(self, queue: Queue) -> None: ...
+
+
+class LeaseDesk(Protocol):
+    """What a stream asks of the leases."""
+
+    def add(self, task_id: str, lease_epoch: int, worker: LeaseHolder) -> None: ...
+
+    def report(
+        self, holder: LeaseHolder, result: Result, reply: Callable[[ResultVerdict, str], None]
+    ) -> None: ...
+
+    def extend(self, holder: LeaseHolder, lease: LeaseName) -> None: ...
+
+    def nack(self, holder: LeaseHolder, lease: LeaseName) -> None: ...
+
+    async def resume(
+        self, holder: LeaseHolder, names: Sequence[LeaseName]
+    ) -> tuple[tuple[LeaseName, ...], tuple[LeaseName, ...]]: ...
+
+    def orphan(self, holder: LeaseHolder) -> None: ...
+
+
+class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What Welcome tells, and how long a Hello may take."""
+
+    hello_ms: int = 5_000
+    lease_grace_ms: int = GRACE_MS
+    ping_interval_ms: int = 30_000
+    frame_bytes_limit: int = 16 * 1024 * 1024
+    payload_bytes_limit: int = 10 * 1024 * 1024

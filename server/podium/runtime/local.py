@@ -1,0 +1,156 @@
+"""A worker inside the server: takes tasks of one queue and runs them by a handler it is given.
+
+It is a worker like any other: leases, epochs, retries and cancels are those of runtime/leases.py,
+so a task that ran here when the server died is offered again. What the handler does is not known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, Protocol
+
+from podium.model.execution import TaskStatus
+from podium.model.payload import Payload
+from podium.protocol.frame import LeaseName, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from podium.model.execution import ExecutionHeader, TaskRecord
+    from podium.model.payload import JsonObject, JsonValue
+    from podium.model.queue import LeaseKind, Queue
+    from podium.protocol.frame import ResultVerdict
+    from podium.runtime.dispatcher import Dispatcher
+    from podium.runtime.leases import Leases
+
+LOG = logging.getLogger("podium.local")
+FINISH_MS: Final = 2_000
+"""A clean stop waits this long for runs under way; what is left is offered again, uncharged."""
+
+
+class Ran(Protocol):
+    """How a run ended: a status that workers may report, the output, the reason of a failure."""
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def output(self) -> JsonObject: ...
+
+    @property
+    def reason(self) -> str | None: ...
+
+
+class Handler(Protocol):
+    """Runs one task. To cancel it ends the run."""
+
+    async def __call__(self, input_: Mapping[str, JsonValue]) -> Ran: ...
+
+
+class LocalWorker:
+    """See dispatcher.Worker and leases.LeaseHolder. Runs at most `tasks_max` tasks at once."""
+
+    kind: LeaseKind = "stream"
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        queue: Queue,
+        tasks_max: int,
+        dispatcher: Dispatcher,
+        leases: Leases,
+    ) -> None:
+        assert tasks_max > 0, tasks_max
+        self._handler = handler
+        self._queue = queue
+        self._free = tasks_max
+        self._dispatcher = dispatcher
+        self._leases = leases
+        self._runs: dict[LeaseName, asyncio.Task[None]] = {}
+        self._open = False
+        self.session = f"local-{queue.task_type}"
+        self.worker_id = f"{queue.task_type}@{dispatcher.incarnation}"
+
+    def start(self) -> None:
+        """Take tasks from now on; in the running loop, once the runtime has started."""
+        self._open = True
+        self._dispatcher.add(self, (self._queue,))
+
+    async def stop(self) -> None:
+        """Take nothing more; what does not end soon is given back. Before the runtime stops."""
+        if not self._open:
+            return
+        self._open = False
+        self._dispatcher.remove(self, (self._queue,))
+        if self._runs:
+            await asyncio.wait(self._runs.values(), timeout=FINISH_MS / 1000)
+        for lease, run in list(self._runs.items()):
+            run.cancel()
+            self._leases.nack(self, lease)
+
+    def credit(self, queue: Queue) -> int:
+        return self._free if self._open and queue == self._queue else 0
+
+    def reserve(self, queue: Queue) -> None:
+        assert queue == self._queue, (queue, self._queue)
+        self._free -= 1
+
+    def unreserve(self, queue: Queue) -> None:
+        assert queue == self._queue, (queue, self._queue)
+        self._free += 1
+
+    def give(self, task: TaskRecord, header: ExecutionHeader) -> None:
+        del header
+        lease = LeaseName(task.id, task.lease_epoch)
+        self._leases.add(task.id, task.lease_epoch, self)
+        if not self._open:
+            self._leases.nack(self, lease)
+            return
+        run = asyncio.get_running_loop().create_task(self._run(lease, task))
+        self._runs[lease] = run
+        # Not a `finally` of the run: one that is cancelled before its first step has none.
+        run.add_done_callback(lambda _: self._ended(lease))
+
+    def lost(self, lease: LeaseName) -> None:
+        self._end(lease)
+
+    def cancel(self, lease: LeaseName, reason: str) -> None:
+        del reason
+        self._end(lease)
+
+    def _end(self, lease: LeaseName) -> None:
+        run = self._runs.get(lease)
+        if run is not None:
+            run.cancel()
+
+    async def _run(self, lease: LeaseName, task: TaskRecord) -> None:
+        self._leases.report(self, await self._result(lease, task), _answered)
+
+    def _ended(self, lease: LeaseName) -> None:
+        del self._runs[lease]
+        self._free += 1
+        self._dispatcher.credit_changed(self._queue)
+
+    async def _result(self, lease: LeaseName, task: TaskRecord) -> Result:
+        try:
+            ran = await self._handler(task.input.value)
+            status, output, reason = TaskStatus(ran.status), Payload.of(ran.output), ran.reason
+        except Exception:
+            LOG.exception("the handler of %s raised for task %s", self._queue, lease.task_id)
+            status, output = TaskStatus.FAILED, Payload.of({})
+            reason = f"expected an outcome of {self._queue.task_type}, found a fault of the server"
+        return Result(
+            task_id=lease.task_id,
+            lease_epoch=lease.lease_epoch,
+            status=status,
+            output=output,
+            reason=reason,
+        )
+
+
+def _answered(verdict: ResultVerdict, reason: str) -> None:
+    """A result that came too late changes nothing; one that is refused has ended its own task."""
+    if reason:
+        LOG.warning("a result was %s: %s", verdict, reason)
