@@ -67,7 +67,7 @@ class Aftermath:
         """Push, arm and carry out again what the store holds for the execution's partition."""
         partition = partition_of(workflow_id)
         try:
-            self._dispatcher.push(await self._store.ready(partition))
+            self._dispatcher.push(await self._store.ready([partition]))
             await self._timers.look([partition])
             await self._relay.take_over([partition], self._incarnation)
         except StoreError:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 
+JUMP_MS = 1_000
+"""An offset that differs by more than this from what round trips explain is a jump."""
+
+
 class Clock(Protocol):
     """Where time comes from."""
 
@@ -51,6 +55,42 @@ class SystemClock:
 
     def call_later(self, delay_ms: int, callback: Callable[[], None]) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(max(delay_ms, 0) / 1000, callback)
+
+
+class StoreClock:
+    """A clock on the store's time: every server that shares a store agrees, whatever its own says.
+
+    The offset comes from the heartbeat with the shortest round trip (distribution.md §7); a jump of
+    the store's own clock is followed.
+    """
+
+    def __init__(self, base: Clock) -> None:
+        self._base = base
+        self._offset_ms = 0
+        self._round_trip_ms: int | None = None
+
+    def now_ms(self) -> int:
+        return self._base.now_ms() + self._offset_ms
+
+    def local_ms(self) -> int:
+        """This server's own time, for measuring a round trip."""
+        return self._base.now_ms()
+
+    async def sleep(self, delay_ms: int) -> None:
+        await self._base.sleep(delay_ms)
+
+    def call_later(self, delay_ms: int, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        return self._base.call_later(delay_ms, callback)
+
+    def heard(self, store_ms: int, sent_ms: int, received_ms: int) -> None:
+        """The store said `store_ms` between these two moments of the local clock."""
+        round_trip_ms = received_ms - sent_ms
+        offset_ms = store_ms - (sent_ms + received_ms) // 2
+        best_ms = self._round_trip_ms
+        jumped = abs(offset_ms - self._offset_ms) > round_trip_ms + JUMP_MS
+        if best_ms is None or round_trip_ms <= best_ms or jumped:
+            self._round_trip_ms = round_trip_ms
+            self._offset_ms = offset_ms
 
 
 class SystemIds:

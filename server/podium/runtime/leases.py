@@ -162,6 +162,8 @@ class Leases:
             )
             if resumed:
                 self.add(lease.task_id, lease.lease_epoch, holder)
+                if answer.cancelled():  # the stream broke meanwhile: its grace runs
+                    self.orphan(holder)
             if not answer.done():
                 answer.set_result(resumed)
 

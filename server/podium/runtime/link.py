@@ -1,4 +1,4 @@
-"""What a worker stream stands on: the link to its worker, its two neighbours, and its limits.
+"""What a worker stream stands on: the link to its worker, and its two neighbours.
 
 Ports only, so that a stream runs alike over gRPC, over queues in the simulation, and in tests.
 """
@@ -6,10 +6,6 @@ Ports only, so that a stream runs alike over gRPC, over queues in the simulation
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
-
-import msgspec
-
-from podium.runtime.leases import GRACE_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -69,13 +65,3 @@ class LeaseDesk(Protocol):
     ) -> tuple[tuple[LeaseName, ...], tuple[LeaseName, ...]]: ...
 
     def orphan(self, holder: LeaseHolder) -> None: ...
-
-
-class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What Welcome tells, and how long a Hello may take."""
-
-    hello_ms: int = 5_000
-    lease_grace_ms: int = GRACE_MS
-    ping_interval_ms: int = 30_000
-    frame_bytes_limit: int = 16 * 1024 * 1024
-    payload_bytes_limit: int = 10 * 1024 * 1024

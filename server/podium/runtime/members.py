@@ -20,13 +20,13 @@ from podium.store.port import PARTITIONS, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from podium.runtime.clock import Clock
+    from podium.runtime.clock import StoreClock
     from podium.runtime.dispatcher import Dispatcher
     from podium.runtime.executor import Executor
     from podium.runtime.leases import Leases
     from podium.runtime.relay import Relay
     from podium.runtime.timers import Timers
-    from podium.store.port import Store
+    from podium.store.port import Heartbeat, Store
 
 LOG = logging.getLogger("podium.members")
 BEAT_MS: Final = 1_000
@@ -65,7 +65,7 @@ class Members:
         self,
         *,
         store: Store,
-        clock: Clock,
+        clock: StoreClock,
         executor: Executor,
         dispatcher: Dispatcher,
         leases: Leases,
@@ -96,7 +96,7 @@ class Members:
 
     async def join(self) -> None:
         """First heartbeat. On an unshared store every other incarnation is dead at once."""
-        beat = await self._store.heartbeat(self._incarnation)
+        beat = await self._heartbeat()
         self._beat_ms = self._clock.now_ms()
         shared = self._store.capabilities.shared
         others = sorted(each for each in beat.members if each != self._incarnation)
@@ -125,11 +125,16 @@ class Members:
 
     async def leave(self) -> None:
         """A clean stop: off the list unless something is left to take over."""
-        for partition in range(PARTITIONS):
-            if await self._store.held(partition, self._incarnation):
-                return
+        if await self._store.held(range(PARTITIONS), self._incarnation):
+            return
         if not await self._store.outbox(range(PARTITIONS), self._incarnation):
             await self._store.forget(self._incarnation)
+
+    async def _heartbeat(self) -> Heartbeat:
+        sent_ms = self._clock.local_ms()
+        beat = await self._store.heartbeat(self._incarnation)
+        self._clock.heard(beat.now_ms, sent_ms, self._clock.local_ms())
+        return beat
 
     def _beat_failed(self) -> None:
         self._failing = True
@@ -140,7 +145,7 @@ class Members:
                 self.on_silent()
 
     async def _beat(self) -> None:
-        beat = await self._store.heartbeat(self._incarnation)
+        beat = await self._heartbeat()
         now_ms = self._clock.now_ms()
         if self._failing:
             self._failing = False
@@ -181,15 +186,10 @@ class Members:
     async def _own(self, owned: tuple[int, ...]) -> None:
         """Newly owned partitions: their deadlines, and their ready tasks into the queues again."""
         new = sorted(set(owned) - set(self.owned))
+        if new:
+            await self._timers.look(new)
+            self._dispatcher.push(await self._store.ready(new))
         self.owned = owned
-        if not new:
-            return
-        while await self._timers.look(new):
-            await self._clock.sleep(BEAT_MS)
-        for partition in new:
-            ready = await self._store.ready(partition)
-            if ready:
-                self._dispatcher.push(ready)
 
     async def _carry_dead(self) -> None:
         """Carry out what the dead left: outbox and queues first, after the grace their leases."""
@@ -199,21 +199,16 @@ class Members:
             if todo:
                 self.takeovers += 1
                 await self._relay.take_over(todo, dead)
-                for partition in todo:
-                    ready = await self._store.ready(partition)
-                    if ready:
-                        self._dispatcher.push(ready)
+                self._dispatcher.push(await self._store.ready(todo))
                 carried.update(todo)
             if self._clock.now_ms() - since_ms >= self._leases.grace_ms:
                 await self._lose_leases(dead)
 
     async def _lose_leases(self, dead: str) -> None:
-        left = 0
-        for partition in self.owned:
-            for task_id in await self._store.held(partition, dead):
-                left += 1
-                await self._lose(task_id, dead)
-        if left == 0 and await self._nothing_left(dead):
+        held = await self._store.held(self.owned, dead)
+        for task_id in held:
+            await self._lose(task_id, dead)
+        if not held and await self._nothing_left(dead):
             await self._store.forget(dead)
             self._dead_since_ms.pop(dead, None)
             self._carried.pop(dead, None)
@@ -224,10 +219,7 @@ class Members:
             return False
         if await self._store.outbox(range(PARTITIONS), dead):
             return False
-        for partition in range(PARTITIONS):
-            if await self._store.held(partition, dead):
-                return False
-        return True
+        return not await self._store.held(range(PARTITIONS), dead)
 
     async def _lose(self, task_id: str, incarnation: str) -> None:
         """The lease as stored, if it still is that incarnation's, is lost."""
@@ -247,9 +239,8 @@ class Members:
         """Leases stored for this server that it does not know (a lost Assigned): give them back."""
         now_ms = self._clock.now_ms()
         unknown: dict[str, int] = {}
-        for partition in range(PARTITIONS):
-            for task_id in await self._store.held(partition, self._incarnation):
-                await self._look_at(task_id, now_ms, unknown)
+        for task_id in await self._store.held(range(PARTITIONS), self._incarnation):
+            await self._look_at(task_id, now_ms, unknown)
         self._unknown_held = unknown
 
     async def _look_at(self, task_id: str, now_ms: int, unknown: dict[str, int]) -> None:

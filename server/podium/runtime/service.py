@@ -14,7 +14,7 @@ import msgspec
 
 from podium.runtime.aftermath import Aftermath
 from podium.runtime.cache import Cache
-from podium.runtime.clock import spawn
+from podium.runtime.clock import StoreClock, spawn
 from podium.runtime.committer import Committer
 from podium.runtime.deciding import Deciding
 from podium.runtime.dispatcher import Dispatcher
@@ -62,6 +62,7 @@ class Runtime:
         self, *, store: Store, registry: Registry, clock: Clock, ids: Ids, settings: Settings
     ) -> None:
         self.store = store
+        clock = StoreClock(clock)
         self.clock = clock
         self.ids = ids
         self.incarnation = ids.incarnation()

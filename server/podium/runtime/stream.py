@@ -37,6 +37,7 @@ from podium.protocol.frame import (
 )
 from podium.protocol.problem import EndCode, ProtocolError
 from podium.protocol.session import Session, State
+from podium.runtime.leases import GRACE_MS
 from podium.runtime.letter import UnknownExecution
 from podium.runtime.link import LinkBroken
 from podium.store.port import StoreError
@@ -49,12 +50,22 @@ if TYPE_CHECKING:
     from podium.protocol.frame import Hello, Result, TaskLog, WorkerFrame
     from podium.runtime.clock import Clock
     from podium.runtime.executor import Executor
-    from podium.runtime.link import CreditDesk, LeaseDesk, Link, StreamLimits
+    from podium.runtime.link import CreditDesk, LeaseDesk, Link
 
 ANSWERS_WAITING_MAX: Final = 20_000
 """A worker that sends results and does not read the answers is not read further than this."""
 PINGS_UNANSWERED_MAX: Final = 2
 LOGS_OF_RESULT_MAX: Final = 10
+
+
+class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What Welcome tells, and how long a Hello may take."""
+
+    hello_ms: int = 5_000
+    lease_grace_ms: int = GRACE_MS
+    ping_interval_ms: int = 30_000
+    frame_bytes_limit: int = 16 * 1024 * 1024
+    payload_bytes_limit: int = 10 * 1024 * 1024
 
 
 class End(msgspec.Struct, frozen=True):

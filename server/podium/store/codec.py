@@ -3,13 +3,17 @@
 A value is one version byte and msgpack of array-shaped records, so new fields are appended with a
 default and old bytes are read for ever (tests/store/golden). Field names: "h" header; "in", "out",
 "var" payloads; "def" inline definition; "t:<key>" latest attempt, "t:<key>.<n>" former ones;
-"i:<key>.<n>" and "o:<key>.<n>" its input and output when they are large, so that a change of status
-does not write them again; "j:<key>" join counter; "b:<key>" dynamic fork branch.
+"j:<key>" join counter; "b:<key>" dynamic fork branch.
+
+A large input or output stands in a field of its own ("i:" and "o:" with the task's own suffix), so
+that a change of status does not write it again, and so that one trip asks for all three names. What
+the store holds already is told by the records the caller decided on (`stored`): the version check
+of the commit makes that exact.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -45,6 +49,7 @@ VARIABLES_FIELD: Final = "var"
 DEFINITION_FIELD: Final = "def"
 ELSEWHERE: Final = Payload(b"")
 """In a stored task: the payload stands in its own field."""
+NOTHING: Final = Records()
 
 
 class StoredFormatUnknown(Exception):
@@ -62,8 +67,9 @@ def _to_bytes(value: object) -> object:
     raise NotImplementedError(type(value))
 
 
-def _from_bytes(kind: type, value: Any) -> object:  # noqa: ANN401  # pyright: ignore[reportExplicitAny, reportAny] - msgspec's hook signature
+def _from_bytes(kind: type, value: object) -> object:
     if kind is Payload:
+        assert isinstance(value, bytes)
         return EMPTY if value == b"{}" else Payload(value)
     raise NotImplementedError(kind)
 
@@ -80,24 +86,31 @@ EFFECTS: Final[msgspec.msgpack.Decoder[Effect]] = msgspec.msgpack.Decoder(
 )
 
 
-def encode_commit(
+def encode_commit(  # noqa: PLR0913 - the parts of a commit that are not the transition's
     transition: Transition,
     *,
     version: int,
     incarnation: str,
     idempotency: Idempotency | None = None,
     definition: bytes | None = None,
+    stored: Records | None = None,
 ) -> Commit:
-    """The one atomic write that a transition is."""
+    """The one atomic write that a transition is.
+
+    `stored` = records at `version`, as far as known: large payloads in them are not written again.
+    """
     header = transition.header
     fields: dict[str, bytes | None] = {HEADER_FIELD: VERSION + ENCODE(header)}
     _put_payloads(fields, transition)
+    if definition is None:
+        definition = transition.definition
     if definition is not None:
         fields[DEFINITION_FIELD] = definition
+    known = NOTHING if stored is None else stored
     for key, task in transition.tasks.items():
-        _put_task(fields, f"t:{key}", task)
+        _put_task(fields, key, task, known.tasks.get(key))
     for (key, attempt), task in transition.attempts.items():
-        _put_task(fields, f"t:{key}.{attempt}", task)
+        _put_task(fields, f"{key}.{attempt}", task, known.attempts.get((key, attempt)))
     for key, join in transition.joins.items():
         fields[f"j:{key}"] = None if join is None else VERSION + ENCODE(join)
     for key, branch in transition.branches.items():
@@ -115,7 +128,7 @@ def encode_commit(
         unslotted=transition.unslotted,
         held=transition.held,
         unheld=transition.unheld,
-        outbox=tuple(VERSION + ENCODE(effect) for effect in transition.effects),
+        outbox=tuple([VERSION + ENCODE(effect) for effect in transition.effects]),
         incarnation=incarnation,
         history=None if row is None else VERSION + ENCODE(row),
         history_position=0 if row is None else row.position,
@@ -125,28 +138,49 @@ def encode_commit(
 
 
 def _put_payloads(fields: dict[str, bytes | None], transition: Transition) -> None:
-    if transition.input is not None:
+    """An execution without a payload has the empty one, which is not stored when it is created."""
+    if transition.input is not None and (transition.input or not transition.created):
         fields[INPUT_FIELD] = transition.input.json
-    if transition.output is not None:
+    if transition.output is not None and (transition.output or not transition.created):
         fields[OUTPUT_FIELD] = transition.output.json
-    if transition.variables is not None:
+    if transition.variables is not None and (transition.variables or not transition.created):
         fields[VARIABLES_FIELD] = transition.variables.json
 
 
-def _put_task(fields: dict[str, bytes | None], name: str, task: TaskRecord) -> None:
-    if len(task.input.json) <= INLINE_BYTES_LIMIT and len(task.output.json) <= INLINE_BYTES_LIMIT:
-        fields[name] = VERSION + ENCODE(task)
-        return
-    suffix = f"{task.key}.{task.attempt}"
-    stored_input, stored_output = task.input, task.output
-    if len(task.input.json) > INLINE_BYTES_LIMIT:
-        fields[f"i:{suffix}"] = task.input.json
-        stored_input = ELSEWHERE
-    if len(task.output.json) > INLINE_BYTES_LIMIT:
-        fields[f"o:{suffix}"] = task.output.json
-        stored_output = ELSEWHERE
-    slim = msgspec.structs.replace(task, input=stored_input, output=stored_output)
-    fields[name] = VERSION + ENCODE(slim)
+def _put_task(
+    fields: dict[str, bytes | None], suffix: str, task: TaskRecord, before: TaskRecord | None
+) -> None:
+    """`before` = what is stored under this very suffix, as far as known."""
+    large_input = len(task.input.json) > INLINE_BYTES_LIMIT
+    large_output = len(task.output.json) > INLINE_BYTES_LIMIT
+    if large_input or large_output:
+        fields[f"t:{suffix}"] = VERSION + ENCODE(
+            msgspec.structs.replace(
+                task,
+                input=ELSEWHERE if large_input else task.input,
+                output=ELSEWHERE if large_output else task.output,
+            )
+        )
+    else:
+        fields[f"t:{suffix}"] = VERSION + ENCODE(task)
+    if before is None:
+        _put_large(fields, f"i:{suffix}", task.input if large_input else None, None)
+        _put_large(fields, f"o:{suffix}", task.output if large_output else None, None)
+    else:
+        _put_large(fields, f"i:{suffix}", task.input if large_input else None, before.input)
+        _put_large(fields, f"o:{suffix}", task.output if large_output else None, before.output)
+
+
+def _put_large(
+    fields: dict[str, bytes | None], name: str, payload: Payload | None, before: Payload | None
+) -> None:
+    """Write a payload's own field where it is not stored already, and delete an outdated one."""
+    was_large = before is not None and len(before.json) > INLINE_BYTES_LIMIT
+    if payload is None:
+        if was_large:
+            fields[name] = None
+    elif not was_large or (payload is not before and payload != before):
+        fields[name] = payload.json
 
 
 def field_names(need: FetchTasks | FetchPayloads) -> list[str]:
@@ -154,24 +188,27 @@ def field_names(need: FetchTasks | FetchPayloads) -> list[str]:
     names = [HEADER_FIELD]
     if isinstance(need, FetchPayloads):
         return [*names, INPUT_FIELD, OUTPUT_FIELD, VARIABLES_FIELD]
-    names.extend(f"t:{key}" for key in need.keys)
-    names.extend(f"t:{key}.{attempt}" for key, attempt in need.attempts)
+    for key in need.keys:
+        names += (f"t:{key}", f"i:{key}", f"o:{key}")
+    for key, attempt in need.attempts:
+        names += (f"t:{key}.{attempt}", f"i:{key}.{attempt}", f"o:{key}.{attempt}")
     names.extend(f"j:{key}" for key in need.joins)
     names.extend(f"b:{key}" for key in need.branches)
     return names
 
 
 def payload_names(fields: Mapping[str, bytes | None]) -> list[str]:
-    """Payload fields that loaded tasks point at and that were not loaded with them."""
+    """Payload fields that loaded tasks point at and that were not loaded with them (none where the
+    names came from `field_names`).
+    """
     missing: list[str] = []
     for name, value in fields.items():
         if name.startswith("t:") and value is not None:
-            task = _task(name, value)
-            suffix = f"{task.key}.{task.attempt}"
-            if not task.input.json and f"i:{suffix}" not in fields:
-                missing.append(f"i:{suffix}")
-            if not task.output.json and f"o:{suffix}" not in fields:
-                missing.append(f"o:{suffix}")
+            task = TASKS.decode(_body(name, value))
+            if not task.input.json and f"i:{name[2:]}" not in fields:
+                missing.append(f"i:{name[2:]}")
+            if not task.output.json and f"o:{name[2:]}" not in fields:
+                missing.append(f"o:{name[2:]}")
     return missing
 
 
@@ -180,35 +217,22 @@ def decode_records(
 ) -> tuple[ExecutionHeader | None, Records]:
     """Header and records of loaded fields. Raises StoredFormatUnknown."""
     header: ExecutionHeader | None = None
-    tasks: dict[str, TaskRecord | None] = {}
-    attempts: dict[tuple[str, int], TaskRecord | None] = {}
-    joins: dict[str, JoinRecord | None] = {}
-    branches: dict[str, BranchRecord | None] = {}
-    for name, value in fields.items():
-        kind, _, key = name.partition(":")
-        if name == HEADER_FIELD and value is not None:
-            header = HEADERS.decode(_body(name, value))
-        elif kind == "t":
-            latest, dot, attempt = key.partition(".")
-            record = None if value is None else _whole(_task(name, value), fields)
-            if dot:
-                attempts[latest, int(attempt)] = record
-            else:
-                tasks[latest] = record
-        elif kind == "j":
-            joins[key] = None if value is None else JOINS.decode(_body(name, value))
-        elif kind == "b":
-            branches[key] = None if value is None else BRANCHES.decode(_body(name, value))
     records = Records(
-        tasks=tasks,
-        attempts=attempts,
-        joins=joins,
-        branches=branches,
         input=_payload(fields, INPUT_FIELD, complete=complete),
         output=_payload(fields, OUTPUT_FIELD, complete=complete),
         variables=_payload(fields, VARIABLES_FIELD, complete=complete),
         complete=complete,
     )
+    for name, value in fields.items():
+        if name == HEADER_FIELD:
+            header = None if value is None else HEADERS.decode(_body(name, value))
+        elif name.startswith("t:"):
+            _take_task(records, name, value, fields)
+        elif name.startswith("j:"):
+            records.joins[name[2:]] = None if value is None else JOINS.decode(_body(name, value))
+        elif name.startswith("b:"):
+            branch = None if value is None else BRANCHES.decode(_body(name, value))
+            records.branches[name[2:]] = branch
     return header, records
 
 
@@ -233,20 +257,29 @@ def _body(field: str, value: bytes) -> memoryview:
     return memoryview(value)[1:]
 
 
-def _task(name: str, value: bytes) -> TaskRecord:
-    return TASKS.decode(_body(name, value))
+def _take_task(
+    records: Records, name: str, value: bytes | None, fields: Mapping[str, bytes | None]
+) -> None:
+    suffix = name[2:]
+    task = None if value is None else TASKS.decode(_body(name, value))
+    if task is not None and not (task.input.json and task.output.json):
+        task = msgspec.structs.replace(
+            task,
+            input=task.input if task.input.json else _large(fields, f"i:{suffix}"),
+            output=task.output if task.output.json else _large(fields, f"o:{suffix}"),
+        )
+    key, dot, attempt = suffix.partition(".")
+    if dot:
+        records.attempts[key, int(attempt)] = task
+    else:
+        records.tasks[key] = task
 
 
-def _whole(task: TaskRecord, fields: Mapping[str, bytes | None]) -> TaskRecord:
-    """The task with the payloads that stand in fields of their own."""
-    if task.input.json and task.output.json:
-        return task
-    suffix = f"{task.key}.{task.attempt}"
-    return msgspec.structs.replace(
-        task,
-        input=task.input if task.input.json else Payload(fields[f"i:{suffix}"] or b"{}"),
-        output=task.output if task.output.json else Payload(fields[f"o:{suffix}"] or b"{}"),
-    )
+def _large(fields: Mapping[str, bytes | None], name: str) -> Payload:
+    """A payload in a field of its own; `field_names` asks for it together with its task."""
+    value = fields.get(name)
+    assert value is not None, name
+    return Payload(value)
 
 
 def _payload(fields: Mapping[str, bytes | None], name: str, *, complete: bool) -> Payload | None:

@@ -1,31 +1,43 @@
-"""Queues in memory: ready tasks by score, claims that expire, waiting servers, limits (distribution §1).
+"""Queues in memory: ready tasks by score, claims that expire, waiting servers, limits.
 
-A queue is a cache of the `ready` and `slot` entries and can be made anew from them; the memory and
-sqlite stores share this. All domains of a task type stand together, since its limits count over
-them. Pure: the caller gives the time.
+A cache (distribution.md §1) of the stored `ready` and `slot` entries that can be made anew from
+them; the memory and sqlite stores share it. All domains of a task type stand together, since limits
+count over them. Every operation is O(log n): heaps whose outdated entries are dropped when they
+reach the top. Pure: the caller gives the time.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict, deque
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from podium.model.queue import Queue
+from podium.model.queue import LeaseKind, Queue
 from podium.store.port import CLAIM_MS, Assigned, Claim, Waiting, WantResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from podium.model.queue import LeaseKind, Limits, Ready
+    from podium.model.queue import Limits, Ready
     from podium.store.port import PushResult
 
-Wish = tuple[str, "LeaseKind"]
+Wish = tuple[str, LeaseKind]
 """(server, kind)."""
+STALE_HEAP_FACTOR: Final = 4
+"""A heap is made anew when it holds this many times more entries than tasks (and is not tiny)."""
+STALE_HEAP_MIN: Final = 64
+
+
+class Start(NamedTuple):
+    """A hand-out of a rate-limited type; it counts until `until_ms`."""
+
+    task_type: str
+    at_ms: int
+    until_ms: int
 
 
 class Flight:
-    """A claimed task: invisible until its lease is settled or the claim ends."""
+    """A claimed task: invisible until its lease is stored, it is dropped, or the claim ends."""
 
     __slots__ = ("domain", "score", "until_ms")
 
@@ -35,72 +47,153 @@ class Flight:
         self.until_ms = until_ms
 
 
-class TypeQueue:
-    """All queues of one task type."""
+class DomainQueue:
+    """Ready tasks of one domain in order, and who waits for them."""
 
-    def __init__(self, task_type: str) -> None:
-        self.task_type = task_type
-        self.places: dict[str, tuple[str, int]] = {}
-        """Ready tasks: task id → (domain, score)."""
-        self.heaps: dict[str, list[tuple[int, str]]] = {}
-        """By domain; entries that no longer match `places` are dropped when met."""
-        self.flights: dict[str, Flight] = {}
-        self.slots: dict[str, None] = {}
-        self.wishes: dict[str, OrderedDict[Wish, int]] = {}
-        self.starts: deque[int] = deque()
-        self._ends: list[tuple[int, str]] = []
+    __slots__ = ("_heap", "_serial", "flying", "places", "served", "wishes")
 
-    def expire(self, now_ms: int) -> None:
-        """Return ended claims to their places, with their old score."""
-        while self._ends and self._ends[0][0] <= now_ms:
-            until_ms, task_id = heapq.heappop(self._ends)
-            flight = self.flights.get(task_id)
-            if flight is not None and flight.until_ms == until_ms:
-                del self.flights[task_id]
-                self.place(task_id, flight.domain, flight.score)
+    def __init__(self) -> None:
+        self.places: dict[str, int] = {}
+        """Task id → score; the heap may hold more."""
+        self.flying = 0
+        self._heap: list[tuple[int, str]] = []
+        self.wishes: dict[Wish, int] = {}
+        self.served: dict[Wish, int] = {}
+        """When each was served last, as a rising number: who waited longest is first."""
+        self._serial = 0
 
-    def place(self, task_id: str, domain: str, score: int) -> None:
-        if self.places.get(task_id) != (domain, score):
-            self.places[task_id] = (domain, score)
-            heapq.heappush(self.heaps.setdefault(domain, []), (score, task_id))
+    def place(self, task_id: str, score: int) -> None:
+        if self.places.get(task_id) != score:
+            self.places[task_id] = score
+            heapq.heappush(self._heap, (score, task_id))
+            self._tidy()
 
-    def head(self, domain: str) -> tuple[int, str] | None:
-        """(score, task id) of the first ready task of a domain."""
-        heap = self.heaps.get(domain)
+    def head(self) -> tuple[int, str] | None:
+        """(score, task id) of the first; equal scores go by id."""
+        heap = self._heap
         while heap:
             score, task_id = heap[0]
-            if self.places.get(task_id) == (domain, score):
+            if self.places.get(task_id) == score:
                 return score, task_id
             heapq.heappop(heap)
         return None
 
-    def fly(self, task_id: str, domain: str, score: int, now_ms: int) -> None:
-        """Claim a placed task."""
-        del self.places[task_id]
-        self.flights[task_id] = Flight(domain, score, now_ms + CLAIM_MS)
-        heapq.heappush(self._ends, (now_ms + CLAIM_MS, task_id))
-
     def drop(self, task_id: str) -> None:
-        """The task is no longer queued in any way (its slot stays)."""
-        self.places.pop(task_id, None)
-        self.flights.pop(task_id, None)
+        if self.places.pop(task_id, None) is not None:
+            self._tidy()
 
-    def blocked_until(self, limits: Limits, now_ms: int) -> int | None:
-        """None = a hand-out is admitted; else when it will be (0 = when a slot is released)."""
-        if limits.concurrent > 0:
-            taken = len(self.slots) + sum(1 for each in self.flights if each not in self.slots)
-            if taken >= limits.concurrent:
-                return self.flight_end()
-        if limits.rate > 0:
-            while self.starts and self.starts[0] <= now_ms - limits.rate_window_ms:
-                self.starts.popleft()
-            if len(self.starts) >= limits.rate:
-                return self.starts[len(self.starts) - limits.rate] + limits.rate_window_ms
-        return None
+    @property
+    def entries(self) -> int:
+        """Of the heap, outdated ones included."""
+        return len(self._heap)
+
+    def _tidy(self) -> None:
+        if len(self._heap) > STALE_HEAP_FACTOR * len(self.places) + STALE_HEAP_MIN:
+            self._heap = [(score, each) for each, score in self.places.items()]
+            heapq.heapify(self._heap)
+
+    def longest_waiting(self) -> Wish | None:
+        """Whose turn it is; among those never served, who asked first."""
+        return min(self.wishes, key=lambda wish: self.served.get(wish, 0), default=None)
+
+    def serve(self, wish: Wish) -> None:
+        self._serial += 1
+        self.served[wish] = self._serial
+
+    def forget(self, server: str) -> None:
+        for wish in [each for each in self.wishes if each[0] == server]:
+            del self.wishes[wish]
+        for wish in [each for each in self.served if each[0] == server]:
+            del self.served[wish]
+
+
+class TypeQueue:
+    """All queues of one task type, with what its limits count."""
+
+    def __init__(self, task_type: str) -> None:
+        self.task_type = task_type
+        self.domains: dict[str, DomainQueue] = {}
+        self.flights: dict[str, Flight] = {}
+        self.slots: dict[str, Queue] = {}
+        self.starts: deque[Start] = deque()
+        self._flying_slots = 0
+        """Claimed tasks that occupy a slot already, so that none is counted twice."""
+        self._ends: list[tuple[int, str]] = []
+
+    def domain(self, name: str) -> DomainQueue:
+        found = self.domains.get(name)
+        if found is None:
+            found = self.domains[name] = DomainQueue()
+        return found
+
+    def expire(self, now_ms: int) -> None:
+        """Return ended claims to their places, with their old score."""
+        while (end := self._first_end()) is not None and end[0] <= now_ms:
+            flight = self.land(end[1])
+            assert flight is not None
+            self.domain(flight.domain).place(end[1], flight.score)
+
+    def fly(self, task_id: str, domain: str, now_ms: int) -> int:
+        """Claim a placed task; answers its score."""
+        queue = self.domain(domain)
+        score = queue.places[task_id]
+        queue.drop(task_id)
+        queue.flying += 1
+        self.flights[task_id] = Flight(domain, score, now_ms + CLAIM_MS)
+        self._flying_slots += task_id in self.slots
+        heapq.heappush(self._ends, (now_ms + CLAIM_MS, task_id))
+        return score
+
+    def land(self, task_id: str) -> Flight | None:
+        """End a claim."""
+        flight = self.flights.pop(task_id, None)
+        if flight is not None:
+            self.domain(flight.domain).flying -= 1
+            self._flying_slots -= task_id in self.slots
+        return flight
+
+    def hold(self, task_id: str, queue: Queue) -> None:
+        if task_id not in self.slots:
+            self.slots[task_id] = queue
+            self._flying_slots += task_id in self.flights
+
+    def free(self, task_id: str) -> None:
+        if self.slots.pop(task_id, None) is not None:
+            self._flying_slots -= task_id in self.flights
 
     def flight_end(self) -> int:
         """When the first claim ends; 0 without claims."""
-        return min((flight.until_ms for flight in self.flights.values()), default=0)
+        end = self._first_end()
+        return 0 if end is None else end[0]
+
+    def blocked_until(self, limits: Limits, now_ms: int) -> int | None:
+        """None = a hand-out is admitted; else when it may be (0 = when a slot is released)."""
+        if limits.concurrent > 0:
+            taken = len(self.slots) + len(self.flights) - self._flying_slots
+            if taken >= limits.concurrent:
+                return self.flight_end()
+        if limits.rate > 0:
+            return self._rate_until(limits, now_ms)
+        return None
+
+    def _rate_until(self, limits: Limits, now_ms: int) -> int | None:
+        """Exact over every window (S-559): the start `rate` ago must have left the window."""
+        starts = self.starts
+        while starts and starts[0].until_ms <= now_ms:
+            starts.popleft()
+        if len(starts) < limits.rate:
+            return None
+        free_ms = starts[len(starts) - limits.rate].at_ms + limits.rate_window_ms
+        return free_ms if free_ms > now_ms else None
+
+    def _first_end(self) -> tuple[int, str] | None:
+        while self._ends:
+            until_ms, task_id = self._ends[0]
+            flight = self.flights.get(task_id)
+            if flight is not None and flight.until_ms == until_ms:
+                return self._ends[0]
+            heapq.heappop(self._ends)
+        return None
 
 
 class Queues:
@@ -108,14 +201,24 @@ class Queues:
 
     def __init__(self) -> None:
         self._types: dict[str, TypeQueue] = {}
+        self.started: list[Start] = []
+        """Starts of rate-limited types since the owner of this list emptied it."""
 
-    def rebuild(self, ready: Iterable[Ready], slots: Iterable[tuple[str, Queue]]) -> None:
+    def rebuild(
+        self,
+        ready: Iterable[Ready],
+        slots: Iterable[tuple[str, Queue]],
+        starts: Iterable[Start] = (),
+    ) -> None:
         """Make everything anew from the truth; wishes are told again by their servers."""
         self._types.clear()
+        self.started.clear()
         for each in ready:
-            self._of(each.queue).place(each.task_id, each.queue.domain, each.score)
+            self._of(each.queue).domain(each.queue.domain).place(each.task_id, each.score)
         for task_id, queue in slots:
-            self._of(queue).slots[task_id] = None
+            self._of(queue).hold(task_id, queue)
+        for start in starts:
+            self._of(Queue(start.task_type)).starts.append(start)
 
     def push_assign(self, ready: Ready, now_ms: int) -> PushResult:
         of = self._of(ready.queue)
@@ -123,80 +226,83 @@ class Queues:
         flight = of.flights.get(ready.task_id)
         if flight is not None:
             return Waiting("in_flight", flight.until_ms)
-        of.place(ready.task_id, ready.queue.domain, ready.score)
-        return self._assign(of, ready.queue.domain, ready.limits, now_ms)
+        queue = of.domain(ready.queue.domain)
+        queue.place(ready.task_id, ready.score)
+        return self._assign(of, ready.queue, ready.limits, now_ms)
 
-    def want(  # noqa: PLR0913 - the verb's arguments and the time
-        self,
-        server: str,
-        queue: Queue,
-        count: int,
-        *,
-        kind: LeaseKind,
-        limits: Limits,
-        now_ms: int,
+    def want(
+        self, wish: Wish, queue: Queue, count: int, *, limits: Limits, now_ms: int
     ) -> WantResult:
         of = self._of(queue)
         of.expire(now_ms)
-        wishes = of.wishes.setdefault(queue.domain, OrderedDict())
-        wishes.pop((server, kind), None)
+        waiting = of.domain(queue.domain)
         claims: list[Claim] = []
         blocked: int | None = None
-        while len(claims) < count and (head := of.head(queue.domain)) is not None:
+        while len(claims) < count and (head := waiting.head()) is not None:
             blocked = of.blocked_until(limits, now_ms)
             if blocked is not None:
                 break
-            score, task_id = head
-            self._start(of, task_id, queue.domain, score, now_ms, limits)
-            claims.append(Claim(task_id, score))
+            claims.append(Claim(head[1], self._start(of, head[1], queue, limits, now_ms)))
+        if claims:
+            waiting.serve(wish)
         if len(claims) < count:
-            wishes[server, kind] = count - len(claims)
-        if blocked is None and len(claims) < count:
-            blocked = of.flight_end() if not claims else 0
-        more = of.head(queue.domain) is not None
-        return WantResult(tuple(claims), backlog=more, at_ms=blocked or 0)
+            waiting.wishes[wish] = count - len(claims)
+        else:
+            waiting.wishes.pop(wish, None)
+        if blocked is None and count > 0 and not claims:
+            blocked = of.flight_end()
+        return WantResult(tuple(claims), waiting.head() is not None, blocked or 0)
 
-    def settle(self, task_id: str, queue: Queue, *, hold: bool) -> None:
+    def drop(self, task_id: str, queue: Queue) -> None:
+        """The task is no longer queued or claimed (its slot stays)."""
         of = self._of(queue)
-        of.drop(task_id)
-        if hold:
-            of.slots[task_id] = None
+        of.land(task_id)
+        of.domain(queue.domain).drop(task_id)
 
-    def unclaim(self, task_id: str, queue: Queue) -> None:
-        self._of(queue).drop(task_id)
+    def hold(self, task_id: str, queue: Queue) -> None:
+        """The task occupies a limited slot."""
+        self._of(queue).hold(task_id, queue)
 
-    def release(self, task_id: str, queue: Queue, limits: Limits, now_ms: int) -> PushResult | None:
+    def free(self, task_id: str, queue: Queue) -> None:
+        """The task occupies no slot any more."""
+        self._of(queue).free(task_id)
+
+    def advance(self, queue: Queue, limits: Limits, now_ms: int) -> PushResult | None:
+        """A slot came free: hand out the best head that is waited for; None = nothing is ready."""
         of = self._of(queue)
         of.expire(now_ms)
-        of.slots.pop(task_id, None)
-        heads = [(head, domain) for domain in list(of.heaps) if (head := of.head(domain))]
-        for _, domain in sorted(heads):
-            if of.wishes.get(domain):
-                return self._assign(of, domain, limits, now_ms)
+        heads = sorted(
+            (head, name) for name, each in of.domains.items() if (head := each.head()) is not None
+        )
+        for _, name in heads:
+            if of.domains[name].wishes:
+                return self._assign(of, Queue(of.task_type, name), limits, now_ms)
         return Waiting("backlog") if heads else None
 
     def forget_server(self, server: str) -> None:
         """A member that left waits for nothing."""
         for of in self._types.values():
-            for wishes in of.wishes.values():
-                for kind in ("stream", "poll"):
-                    wishes.pop((server, kind), None)
+            for each in of.domains.values():
+                each.forget(server)
 
     def size(self, queue: Queue) -> int:
         """Ready and claimed tasks of one queue."""
-        of = self._of(queue)
-        placed = sum(1 for domain, _ in of.places.values() if domain == queue.domain)
-        return placed + sum(1 for each in of.flights.values() if each.domain == queue.domain)
+        each = self._of(queue).domain(queue.domain)
+        return len(each.places) + each.flying
 
     def placed(self) -> dict[str, Queue]:
         """Every ready or claimed task with its queue (checkers compare it with the truth)."""
         found: dict[str, Queue] = {}
         for of in self._types.values():
-            for task_id, (domain, _) in of.places.items():
-                found[task_id] = Queue(of.task_type, domain)
+            for name, each in of.domains.items():
+                found.update(dict.fromkeys(each.places, Queue(of.task_type, name)))
             for task_id, flight in of.flights.items():
                 found[task_id] = Queue(of.task_type, flight.domain)
         return found
+
+    def starts(self) -> list[Start]:
+        """Hand-outs of rate-limited types that may still count, in order."""
+        return sorted(start for of in self._types.values() for start in of.starts)
 
     def slots(self) -> set[str]:
         """Tasks that occupy a limited slot."""
@@ -208,32 +314,27 @@ class Queues:
             of = self._types[queue.task_type] = TypeQueue(queue.task_type)
         return of
 
-    def _assign(self, of: TypeQueue, domain: str, limits: Limits, now_ms: int) -> PushResult:
+    def _assign(self, of: TypeQueue, queue: Queue, limits: Limits, now_ms: int) -> PushResult:
         """Hand the head of a domain to the server that was served longest ago."""
-        wishes = of.wishes.get(domain)
-        head = of.head(domain)
-        if not wishes or head is None:
+        waiting = of.domain(queue.domain)
+        wish, head = waiting.longest_waiting(), waiting.head()
+        if wish is None or head is None:
             return Waiting("backlog")
         blocked = of.blocked_until(limits, now_ms)
         if blocked is not None:
             return Waiting("limited", blocked)
-        (server, kind), count = next(iter(wishes.items()))
-        del wishes[server, kind]
-        if count > 1:
-            wishes[server, kind] = count - 1
-        score, task_id = head
-        self._start(of, task_id, domain, score, now_ms, limits)
-        return Assigned(task_id, Queue(of.task_type, domain), server, kind, score)
+        left = waiting.wishes[wish] - 1
+        if left > 0:
+            waiting.wishes[wish] = left
+        else:
+            del waiting.wishes[wish]
+        waiting.serve(wish)
+        score = self._start(of, head[1], queue, limits, now_ms)
+        return Assigned(head[1], queue, wish[0], wish[1], score)
 
-    def _start(  # noqa: PLR0913 - one claim's facts
-        self,
-        of: TypeQueue,
-        task_id: str,
-        domain: str,
-        score: int,
-        now_ms: int,
-        limits: Limits,
-    ) -> None:
-        of.fly(task_id, domain, score, now_ms)
+    def _start(self, of: TypeQueue, task_id: str, queue: Queue, limits: Limits, now_ms: int) -> int:
         if limits.rate > 0:
-            of.starts.append(now_ms)
+            start = Start(of.task_type, now_ms, now_ms + limits.rate_window_ms)
+            of.starts.append(start)
+            self.started.append(start)
+        return of.fly(task_id, queue.domain, now_ms)

@@ -1,0 +1,1 @@
+"""The gRPC edge: one file per service, and the translation between protobuf and plain records."""

@@ -1,0 +1,112 @@
+"""podium.v1.WorkerService: one gRPC call is the link of one stream (runtime/stream.py).
+
+Turns the end of a stream into the call's status, and an unexpected exception into INTERNAL without
+a word of it. Counts the streams; what flows through them is not known here.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import grpc
+import grpc.aio
+
+from podium.api.frames import server_message_of, worker_frame_of
+from podium.runtime.link import LinkBroken
+from podium.v1 import worker_pb2, worker_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from podium.protocol.frame import ServerFrame, WorkerFrame
+    from podium.protocol.problem import EndCode
+    from podium.runtime.link import Link
+    from podium.runtime.stream import StreamHost
+
+    Context = grpc.aio.ServicerContext[worker_pb2.WorkerFrame, worker_pb2.ServerFrame]
+
+LOG = logging.getLogger("podium.worker_service")
+STREAMS_MAX: Final = 5_000
+
+
+class CallLink:
+    """A gRPC call as a Link. The handler is cancelled by grpc when the worker is gone."""
+
+    def __init__(self, context: Context, payload_bytes_limit: int) -> None:
+        self._context = context
+        self._payload_bytes_limit = payload_bytes_limit
+        self.code: EndCode = "OK"
+        self.text = ""
+
+    async def receive(self) -> WorkerFrame | None:
+        try:
+            message = await self._context.read()
+        except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
+            raise LinkBroken from error
+        if message is grpc.aio.EOF:
+            return None
+        return worker_frame_of(message, self._payload_bytes_limit)
+
+    async def send(self, frame: ServerFrame) -> None:
+        try:
+            await self._context.write(server_message_of(frame))
+        except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
+            raise LinkBroken from error
+
+    def close(self, code: EndCode, text: str) -> None:
+        self.code = code
+        self.text = text
+
+
+class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
+    """`connect` makes the host of a new stream: the composition root knows how."""
+
+    def __init__(
+        self,
+        *,
+        connect: Callable[[Link], StreamHost],
+        payload_bytes_limit: int,
+        streams_max: int = STREAMS_MAX,
+    ) -> None:
+        self._connect = connect
+        self._payload_bytes_limit = payload_bytes_limit
+        self._streams_max = streams_max
+        self._hosts: dict[StreamHost, None] = {}
+
+    @property
+    def stream_count(self) -> int:
+        return len(self._hosts)
+
+    # The generated type knows generators only; a stream reads and writes whenever it must.
+    async def Connect(  # noqa: N802 # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        request_iterator: AsyncIterator[worker_pb2.WorkerFrame],
+        context: Context,
+    ) -> None:
+        del request_iterator  # read by the context, as it is written
+        if len(self._hosts) >= self._streams_max:
+            text = f"expected at most {self._streams_max} worker streams, found as many open"
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        link = CallLink(context, self._payload_bytes_limit)
+        host = self._connect(link)
+        self._hosts[host] = None
+        try:
+            await host.run()
+        except Exception:
+            LOG.exception("stream %s of worker %s", host.session, host.worker_id)
+            link.close("INTERNAL", "expected the server to serve the stream, found a fault in it")
+        finally:
+            del self._hosts[host]
+        if link.code != "OK":
+            await context.abort(grpc.StatusCode[link.code], link.text)
+
+    def go_away_all(self, reason: str, reconnect_after_ms: int = 0) -> None:
+        """The server is about to stop: no new tasks, workers go elsewhere."""
+        for host in list(self._hosts):
+            host.go_away(reason, reconnect_after_ms)
+
+    def end_all(self, text: str) -> None:
+        """End every stream with UNAVAILABLE: the server stops, or gave up its leases."""
+        for host in list(self._hosts):
+            host.end("UNAVAILABLE", text)

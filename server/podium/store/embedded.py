@@ -1,0 +1,221 @@
+"""What the memory and sqlite stores share: everything that lives in this process.
+
+The `ready`, `slot` and `held` entries are mirrored here by partition, so that queues follow them at
+once: a commit that takes a task's ready entry away takes the task out of its queue, a stored slot
+counts, a deleted one does not. `settle`, `unclaim` and `release` are therefore harmless in any
+order and any number of times: the truth stands beside the cache, and the truth wins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from podium.store.port import PARTITIONS, StoreClosed, partition_of
+from podium.store.queues import Queues
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from podium.model.queue import LeaseKind, Limits, Queue, Ready
+    from podium.store.port import Commit, Deliver, PushResult, Release, Settle, WantResult
+    from podium.store.queues import Start
+
+
+class Part:
+    """The truth about one partition's tasks."""
+
+    __slots__ = ("held", "ready", "slots")
+
+    def __init__(self) -> None:
+        self.ready: dict[str, Ready] = {}
+        self.slots: dict[str, Queue] = {}
+        self.held: dict[str, dict[str, None]] = {}
+
+
+class EmbeddedStore:
+    """Base of the stores that one process holds. `now_ms` is the store's clock."""
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self.now_ms: Final = now_ms
+        self.parts: list[Part] = [Part() for _ in range(PARTITIONS)]
+        self.queues: Final = Queues()
+        self.seen: dict[str, dict[tuple[str, str], int]] = {}
+        """Poll data: task type → (domain, worker) → store ms."""
+        self._watchers: dict[str, dict[str, None]] = {}
+        self._subscribers: dict[str, Deliver] = {}
+        self._open = False
+
+    def rebuild(self, starts: Sequence[Start] = ()) -> None:
+        """Make the queues anew from the mirrored truth."""
+        ready = [each for part in self.parts for each in part.ready.values()]
+        slots = [each for part in self.parts for each in part.slots.items()]
+        self.queues.rebuild(ready, slots, starts)
+
+    def take_in(self, commit: Commit) -> None:
+        """Mirror a commit that succeeded."""
+        part = self.parts[partition_of(commit.workflow_id)]
+        for task_id in commit.unready:
+            self._take_unready(part, task_id)
+        for ready in commit.ready:
+            part.ready[ready.task_id] = ready
+        for task_id in commit.unslotted:
+            self._take_unslotted(part, task_id)
+        for task_id, queue in commit.slots:
+            part.slots[task_id] = queue
+            self.queues.hold(task_id, queue)
+        for incarnation, task_id in commit.unheld:
+            self._take_unheld(part, incarnation, task_id)
+        for incarnation, task_id in commit.held:
+            part.held.setdefault(incarnation, {})[task_id] = None
+
+    def take_out(self, workflow_id: str) -> None:
+        """Mirror the removal of an execution."""
+        part = self.parts[partition_of(workflow_id)]
+        prefix = f"{workflow_id}."
+        for task_id in [each for each in part.ready if each.startswith(prefix)]:
+            self._take_unready(part, task_id)
+        for task_id in [each for each in part.slots if each.startswith(prefix)]:
+            self._take_unslotted(part, task_id)
+        for incarnation, tasks in list(part.held.items()):
+            for task_id in [each for each in tasks if each.startswith(prefix)]:
+                self._take_unheld(part, incarnation, task_id)
+        self._watchers.pop(workflow_id, None)
+
+    @property
+    def watched(self) -> bool:
+        """Whether anything is watched at all."""
+        return bool(self._watchers)
+
+    def watchers(self, workflow_id: str) -> tuple[str, ...]:
+        return tuple(self._watchers.get(workflow_id, ()))
+
+    def check_open(self) -> None:
+        if not self._open:
+            raise StoreClosed("expected an open store, found it closed: call open() first")
+
+    def _take_unready(self, part: Part, task_id: str) -> None:
+        ready = part.ready.pop(task_id, None)
+        if ready is not None:
+            self.queues.drop(task_id, ready.queue)
+
+    def _take_unslotted(self, part: Part, task_id: str) -> None:
+        queue = part.slots.pop(task_id, None)
+        if queue is not None:
+            self.queues.free(task_id, queue)
+
+    def _take_unheld(self, part: Part, incarnation: str, task_id: str) -> None:
+        tasks = part.held.get(incarnation)
+        if tasks is not None:
+            tasks.pop(task_id, None)
+            if not tasks:
+                del part.held[incarnation]
+
+    def _part_of(self, task_id: str) -> Part:
+        """A task id is `<workflow id>.<key>.<attempt>`."""
+        return self.parts[partition_of(task_id.rsplit(".", 2)[0])]
+
+    # Queues
+
+    async def push_assign(self, pushes: Sequence[Ready]) -> list[PushResult]:
+        self.check_open()
+        now_ms = self.now_ms()
+        return [self.queues.push_assign(each, now_ms) for each in pushes]
+
+    async def want(
+        self, server: str, queue: Queue, count: int, *, kind: LeaseKind, limits: Limits
+    ) -> WantResult:
+        self.check_open()
+        return self.queues.want((server, kind), queue, count, limits=limits, now_ms=self.now_ms())
+
+    async def settle(self, settles: Sequence[Settle]) -> None:
+        self.check_open()
+        for each in settles:
+            part = self._part_of(each.task_id)
+            if each.task_id not in part.ready:  # else it is ready again: not this claim's business
+                self.queues.drop(each.task_id, each.queue)
+            if each.hold and each.task_id in part.slots:
+                self.queues.hold(each.task_id, each.queue)
+
+    async def unclaim(self, task_id: str, queue: Queue) -> None:
+        self.check_open()
+        if task_id not in self._part_of(task_id).ready:  # else its claim ends by itself
+            self.queues.drop(task_id, queue)
+
+    async def release(self, releases: Sequence[Release]) -> list[PushResult | None]:
+        self.check_open()
+        now_ms = self.now_ms()
+        results: list[PushResult | None] = []
+        for each in releases:
+            if each.task_id not in self._part_of(each.task_id).slots:
+                self.queues.free(each.task_id, each.queue)
+            results.append(self.queues.advance(each.queue, each.limits, now_ms))
+        return results
+
+    async def queue_size(self, queue: Queue) -> int:
+        self.check_open()
+        return self.queues.size(queue)
+
+    async def poll_seen(self, queue: Queue, worker_id: str) -> None:
+        self.check_open()
+        self.seen.setdefault(queue.task_type, {})[queue.domain, worker_id] = self.now_ms()
+
+    async def poll_data(self, task_type: str) -> dict[tuple[str, str], int]:
+        self.check_open()
+        return dict(self.seen.get(task_type, {}))
+
+    # The truth
+
+    async def ready(self, partitions: Sequence[int]) -> list[Ready]:
+        self.check_open()
+        found = [each for part in partitions for each in self.parts[part].ready.values()]
+        return sorted(found, key=lambda each: each.task_id)
+
+    async def slots(self, partition: int) -> list[tuple[str, Queue]]:
+        self.check_open()
+        return sorted(self.parts[partition].slots.items(), key=lambda each: each[0])
+
+    async def held(self, partitions: Sequence[int], incarnation: str) -> list[str]:
+        self.check_open()
+        return sorted(
+            each for part in partitions for each in self.parts[part].held.get(incarnation, ())
+        )
+
+    # Watchers and bus
+
+    async def watch(self, workflow_id: str, server: str, *, on: bool) -> None:
+        self.check_open()
+        if on:
+            self._watchers.setdefault(workflow_id, {})[server] = None
+            return
+        watchers = self._watchers.get(workflow_id)
+        if watchers is not None:
+            watchers.pop(server, None)
+            if not watchers:
+                del self._watchers[workflow_id]
+
+    async def publish(self, server: str, message: bytes) -> None:
+        self.check_open()
+        if server in self._subscribers:
+            asyncio.get_running_loop().call_soon(self._deliver, server, message)
+
+    def subscribe(self, server: str, deliver: Deliver | None) -> None:
+        if deliver is None:
+            self._subscribers.pop(server, None)
+        else:
+            self._subscribers[server] = deliver
+
+    def _deliver(self, server: str, message: bytes) -> None:
+        """To who subscribes when it arrives: a server that left in between is told nothing."""
+        deliver = self._subscribers.get(server)
+        if deliver is not None:
+            deliver(message)
+
+    def forget_server(self, incarnation: str) -> None:
+        """A member that left waits for nothing and watches nothing."""
+        self.queues.forget_server(incarnation)
+        for workflow_id in [each for each, by in self._watchers.items() if incarnation in by]:
+            watchers = self._watchers[workflow_id]
+            del watchers[incarnation]
+            if not watchers:
+                del self._watchers[workflow_id]

@@ -1,0 +1,102 @@
+"""Definitions and logs of the sqlite store: the tables beside executions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from podium.store.embedded import EmbeddedStore
+from podium.store.port import DefinitionRow
+from podium.store.sqlite_file import SqliteFile
+from podium.store.sync_child import SyncCall, SyncChild
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+UNCOUNTED_KIND: Final = "bound"
+"""Bound definitions never change, so the registry's generation does not count them."""
+SELECT: Final = "SELECT kind, name, version, value FROM definition WHERE kind = ?"
+
+Row = tuple[str, str, int, bytes]
+
+
+class SqliteRegistry(EmbeddedStore):
+    """The verbs of definitions and logs, and the file they share with the rest."""
+
+    def __init__(
+        self, path: Path, now_ms: Callable[[], int], *, sync: Callable[[int], None] | None
+    ) -> None:
+        super().__init__(now_ms)
+        self.file: Final = SqliteFile(path, sync=SyncCall(sync) if sync else SyncChild())
+
+    async def prepared(self) -> None:
+        """Wait until a transaction may begin (reads are answered at any time)."""
+        self.check_open()
+        await self.file.ready()
+
+    async def put_definition(self, row: DefinitionRow, *, overwrite: bool) -> bool:
+        await self.prepared()
+        verb = "INSERT OR REPLACE" if overwrite else "INSERT OR IGNORE"
+        with self.file.write() as connection:
+            cursor = connection.execute(
+                f"{verb} INTO definition VALUES (?, ?, ?, ?)",
+                (row.kind, row.name, row.version, row.value),
+            )
+            changed = cursor.rowcount > 0
+            if changed:
+                _count(connection, row.kind)
+        await self.file.durable()
+        return changed
+
+    async def get_definition(
+        self, kind: str, name: str, version: int | None
+    ) -> DefinitionRow | None:
+        self.check_open()
+        if version is None:
+            query = f"{SELECT} AND name = ? ORDER BY version DESC LIMIT 1"
+            rows: list[Row] = self.file.read(query, kind, name)
+        else:
+            rows = self.file.read(f"{SELECT} AND name = ? AND version = ?", kind, name, version)
+        return DefinitionRow(*rows[0]) if rows else None
+
+    async def list_definitions(self, kind: str) -> list[DefinitionRow]:
+        self.check_open()
+        rows: list[Row] = self.file.read(f"{SELECT} ORDER BY name, version", kind)
+        return [DefinitionRow(*row) for row in rows]
+
+    async def delete_definition(self, kind: str, name: str, version: int) -> bool:
+        await self.prepared()
+        with self.file.write() as connection:
+            cursor = connection.execute(
+                "DELETE FROM definition WHERE kind = ? AND name = ? AND version = ?",
+                (kind, name, version),
+            )
+            gone = cursor.rowcount > 0
+            if gone:
+                _count(connection, kind)
+        await self.file.durable()
+        return gone
+
+    async def registry_generation(self) -> int:
+        self.check_open()
+        generation: int = self.file.read("SELECT value FROM meta WHERE name = 'generation'")[0][0]
+        return generation
+
+    async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> None:
+        await self.prepared()
+        with self.file.write() as connection:
+            connection.executemany(
+                "INSERT INTO log (task, at_ms, text) VALUES (?, ?, ?)",
+                [(task_id, at_ms, text) for at_ms, text in logs],
+            )
+        await self.file.durable()
+
+    async def logs(self, task_id: str) -> list[tuple[int, str]]:
+        self.check_open()
+        return self.file.read("SELECT at_ms, text FROM log WHERE task = ? ORDER BY id", task_id)
+
+
+def _count(connection: sqlite3.Connection, kind: str) -> None:
+    if kind != UNCOUNTED_KIND:
+        connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'")

@@ -1,0 +1,222 @@
+"""Checks after each commit, at each frame that leaves a server, and at the end.
+
+Sits right on the memory store, so it sees what really happened, whatever the servers were told. It
+knows the stored form (codec) and the rules of architecture §1, nothing of how the runtime works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from podium.engine.changes import ready_of
+from podium.engine.lifecycle import TASK_NEXT
+from podium.engine.settle import is_final
+from podium.model.execution import TaskStatus
+from podium.protocol.frame import ResultVerdict
+from podium.store import codec
+from podium.store.port import Committed, partition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from podium.model.execution import ExecutionHeader, HistoryRow, TaskChange, TaskRecord
+    from podium.protocol.frame import HandOut, ResultAck, ServerFrame
+    from podium.store.memory import MemoryStore
+    from podium.store.port import Commit, CommitResult
+    from tests.sim.world import World
+
+
+class Violation(AssertionError):
+    """A rule does not hold; the text says which and where."""
+
+
+class Fold:
+    """What the history rows of one execution say."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.tasks: dict[tuple[str, int], tuple[str, int]] = {}
+        """(key, attempt) → (status, lease epoch)."""
+        self.completions: Counter[tuple[str, int]] = Counter()
+
+    def take(self, row: HistoryRow) -> None:
+        expect(row.position == self.position + 1, "history positions rise by 1", row)
+        self.position = row.position
+        for change in row.changes:
+            self._take_change(change)
+
+    def _take_change(self, change: TaskChange) -> None:
+        name = (change.key, change.attempt)
+        before, epoch = self.tasks.get(name, ("", 0))
+        expect(change.status_from == before, f"history folds, expected from {before}", change)
+        if before:
+            legal = TASK_NEXT[TaskStatus(before)]
+            expect(TaskStatus(change.status_to) in legal, "the transition is legal", change)
+        expect(epoch <= change.lease_epoch <= epoch + 1, "epochs rise by 1", change)
+        self.tasks[name] = (change.status_to, change.lease_epoch)
+        if change.status_to == TaskStatus.COMPLETED and before != change.status_to:
+            self.completions[name] += 1
+            expect(self.completions[name] == 1, "one completion per attempt", change)
+
+
+class Checker:
+    """One run's checks; `finished` is set for each execution that became terminal."""
+
+    def __init__(self, world: World, store: MemoryStore) -> None:
+        self._world = world
+        self._store = store
+        self._folds: dict[str, Fold] = {}
+        self._versions: dict[str, int] = {}
+        self._leases: dict[str, tuple[int, object]] = {}
+        self._handed: set[tuple[str, int]] = set()
+        self._closed: dict[str, set[int]] = {}
+        self.terminal: dict[str, asyncio.Event] = {}
+        self.commits = 0
+
+    def finished(self, workflow_id: str) -> asyncio.Event:
+        return self.terminal.setdefault(workflow_id, asyncio.Event())
+
+    # After each commit
+
+    async def committed(self, commit: Commit) -> None:
+        """The store carried out this commit."""
+        self.commits += 1
+        workflow_id = commit.workflow_id
+        before = self._versions.get(workflow_id, 0)
+        expect(commit.version == before, f"versions rise by 1 from {before}", workflow_id)
+        self._versions[workflow_id] = before + 1
+        loaded = await self._store.load(workflow_id, None)
+        assert loaded is not None, workflow_id
+        header, records = codec.decode_records(loaded.fields, complete=True)
+        assert header is not None, workflow_id
+        tasks = [task for task in records.tasks.values() if task is not None]
+        fold = self._folds.setdefault(workflow_id, Fold())
+        if commit.history is not None:
+            row = codec.decode_history(commit.history)
+            fold.take(row)
+            self._world.note("commit", f"{workflow_id[:8]} v{before + 1} {'+'.join(row.commands)}")
+        for task in tasks:
+            self._check_task(fold, task)
+        self._check_counts(header, tasks)
+        await self._check_entries(header, tasks)
+        if header.status.terminal:
+            self.finished(workflow_id).set()
+
+    def _check_task(self, fold: Fold, task: TaskRecord) -> None:
+        folded = fold.tasks.get((task.key, task.attempt))
+        found = (task.status.value, task.lease_epoch)
+        expect(folded == found, f"history says {folded}, the record {found}", task.id)
+        if task.status.terminal:
+            self._closed.setdefault(task.id, set()).add(task.closed_epoch)
+        epoch, lease = self._leases.get(task.id, (0, None))
+        if task.lease is not None and lease is not None:
+            expect(task.lease_epoch == epoch, "a lease ends before the next begins", task.id)
+        self._leases[task.id] = (task.lease_epoch, task.lease)
+
+    def _check_counts(self, header: ExecutionHeader, tasks: Sequence[TaskRecord]) -> None:
+        if header.pending:
+            return
+        expected = 0
+        if not header.status.terminal:
+            open_tasks = [task for task in tasks if not is_final(task)]
+            expected = sum(task.status is not TaskStatus.CANCELED for task in open_tasks)
+        else:
+            still = [task.id for task in tasks if not task.status.terminal]
+            expect(not still, "a finished workflow has no open task", still)
+        expect(header.open_count == expected, f"open_count is {expected}", header)
+
+    async def _check_entries(self, header: ExecutionHeader, tasks: Sequence[TaskRecord]) -> None:
+        """The entries beside the records say the same as the records."""
+        part = partition_of(header.id)
+        prefix = f"{header.id}."
+        stored = {
+            each.task_id: each
+            for each in await self._store.ready([part])
+            if each.task_id.startswith(prefix)
+        }
+        records = {task.id: ready for task in tasks if (ready := ready_of(task)) is not None}
+        expect(stored == records, f"ready entries are {records}", stored)
+        due = {
+            (entry.deadline.task_id, entry.deadline.kind): entry.deadline.at_ms
+            for entry in await self._store.due([part], 2**62, 1_000_000)
+            if entry.workflow_id == header.id
+        }
+        armed = {(each.task_id, each.kind): each.at_ms for t in tasks for each in t.deadlines}
+        if header.deadline_ms:
+            armed["", "workflow"] = header.deadline_ms
+        expect(due == armed, f"deadlines are {armed}", due)
+        for task in tasks:
+            if task.lease is not None and task.lease.kind == "stream":
+                held = await self._store.held([part], task.lease.incarnation)
+                expect(task.id in held, "a stream lease has its held entry", task.id)
+
+    # Frames
+
+    def sent(self, server: str, frame: ServerFrame) -> None:
+        """A server sends this to a worker."""
+        for task in frame.tasks:
+            self._check_hand_out(server, task)
+        for ack in frame.acks:
+            self._check_ack(server, ack)
+
+    def _check_hand_out(self, server: str, task: HandOut) -> None:
+        self._world.note(server, f"hands out {task.task_id[-20:]} epoch {task.lease_epoch}")
+        epoch, _ = self._leases.get(task.task_id, (0, None))
+        expect(task.lease_epoch <= epoch, "a hand-out follows its commit", task)
+        name = (task.task_id, task.lease_epoch)
+        expect(name not in self._handed, "a lease is handed out once", task)
+        self._handed.add(name)
+
+    def _check_ack(self, server: str, ack: ResultAck) -> None:
+        self._world.note(server, f"answers {ack.task_id[-20:]} {ack.lease_epoch} {ack.verdict}")
+        if ack.verdict is not ResultVerdict.OK:
+            return
+        closed = self._closed.get(ack.task_id, set())
+        expect(ack.lease_epoch in closed, f"ok follows the commit, closed at {closed}", ack)
+
+    def acknowledged(self, workflow_id: str) -> None:
+        """A client was told that this execution is stored."""
+        expect(workflow_id in self._versions, "a start is acknowledged after its commit", workflow_id)
+
+    # The end
+
+    async def at_the_end(self) -> None:
+        """Everything is finished and quiet: nothing may be left anywhere."""
+        ready = await self._store.ready(range(256))
+        expect(not ready, "no ready entry is left", ready)
+        for part in range(256):
+            slots = await self._store.slots(part)
+            expect(not slots, "no slot is left", slots)
+        for incarnation in self._world.incarnations:
+            left = await self._store.outbox(range(256), incarnation)
+            expect(not left, f"no outbox entry of {incarnation} is left", left)
+        placed = self._store.queues.placed()
+        expect(not placed, "no queue holds a task", placed)
+
+
+class CheckedStore:
+    """The memory store with the checker on its commits; every other verb passes through."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self.checker: Checker
+
+    def __getattr__(self, verb: str) -> object:
+        return getattr(self._store, verb)
+
+    async def commit(self, commits: Sequence[Commit]) -> list[CommitResult]:
+        results: list[CommitResult] = []
+        for commit in commits:
+            result = (await self._store.commit([commit]))[0]
+            results.append(result)
+            if isinstance(result, Committed):
+                await self.checker.committed(commit)
+        return results
+
+
+def expect(holds: bool, rule: str, found: object) -> None:  # noqa: FBT001 - reads as an assertion
+    """Raise a Violation that names the rule and what was found."""
+    if not holds:
+        raise Violation(f"expected that {rule}, found {found}")
