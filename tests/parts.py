@@ -24,6 +24,11 @@ class Part:
 PARTS = {
     # Traces a process of its own: being on PATH is not enough where ptrace is forbidden.
     "strace": Part(("strace", "-o", os.devnull, "true"), "apt-get install -y strace"),
+    # Mounted in a namespace of its own, so that the probe leaves nothing behind.
+    "tmpfs": Part(
+        ("unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"),
+        "run as root, where mount is permitted",
+    ),
 }
 PROBE_S_MAX = 10
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 
+ENDS_LEASE = frozenset({"LoseLease", "ReturnLease", "ReportResult", "Due"})
+"""Commands of a commit in which one lease may end and the next begin."""
+
+
 class Violation(AssertionError):
     """A rule does not hold; the text says which and where."""
 
@@ -93,12 +97,17 @@ class Checker:
         assert header is not None, workflow_id
         tasks = [task for task in records.tasks.values() if task is not None]
         fold = self._folds.setdefault(workflow_id, Fold())
+        commands: tuple[str, ...] = ()
         if commit.history is not None:
             row = codec.decode_history(commit.history)
+            commands = row.commands
             fold.take(row)
-            self._world.note("commit", f"{workflow_id[:8]} v{before + 1} {'+'.join(row.commands)}")
-        for task in tasks:
+            self._world.note("commit", f"{workflow_id[:8]} v{before + 1} {'+'.join(commands)}")
+        former = [task for task in records.attempts.values() if task is not None]
+        for task in [*tasks, *former]:
             self._check_task(fold, task)
+        for task in tasks:
+            self._check_lease(task, commands)
         self._check_counts(header, tasks)
         await self._check_entries(header, tasks)
         if header.status.terminal:
@@ -110,9 +119,12 @@ class Checker:
         expect(folded == found, f"history says {folded}, the record {found}", task.id)
         if task.status.terminal:
             self._closed.setdefault(task.id, set()).add(task.closed_epoch)
+
+    def _check_lease(self, task: TaskRecord, commands: tuple[str, ...]) -> None:
         epoch, lease = self._leases.get(task.id, (0, None))
-        if task.lease is not None and lease is not None:
-            expect(task.lease_epoch == epoch, "a lease ends before the next begins", task.id)
+        if task.lease is not None and lease is not None and task.lease_epoch != epoch:
+            ended = bool(ENDS_LEASE & set(commands))
+            expect(ended, "a lease ends before the next begins", (task.id, commands))
         self._leases[task.id] = (task.lease_epoch, task.lease)
 
     def _check_counts(self, header: ExecutionHeader, tasks: Sequence[TaskRecord]) -> None:

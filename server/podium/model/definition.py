@@ -149,21 +149,69 @@ class WorkflowDef(Record, frozen=True):
     updated_by: str | None = None
 
 
-WORKFLOW_DECODER: Final = msgspec.json.Decoder(WorkflowDef)
-TASK_DECODER: Final = msgspec.json.Decoder(TaskDef)
 ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+OPAQUE: Final = frozenset(
+    {
+        "inputParameters",
+        "outputParameters",
+        "inputTemplate",
+        "variables",
+        "metadata",
+        "onStateChange",
+        "inputSchema",
+        "outputSchema",
+    }
+)
+"""Fields whose values are the user's own: a null in them is a value."""
 
 
 def decode_workflow(text: bytes | str) -> WorkflowDef:
-    """Read Conductor's WorkflowDef JSON. Raises msgspec.ValidationError naming the place."""
-    return WORKFLOW_DECODER.decode(text)
+    """Read Conductor's WorkflowDef JSON. Raises msgspec.DecodeError (of a value: its place)."""
+    return read_workflow(_parsed(text))
 
 
 def decode_task(text: bytes | str) -> TaskDef:
-    """Read Conductor's TaskDef JSON. Raises msgspec.ValidationError naming the place."""
-    return TASK_DECODER.decode(text)
+    """Read Conductor's TaskDef JSON. Raises msgspec.DecodeError (of a value: its place)."""
+    return msgspec.convert(without_nulls(_parsed(text)), TaskDef)
+
+
+def read_workflow(document: JsonValue) -> WorkflowDef:
+    """A WorkflowDef from decoded JSON. Raises msgspec.ValidationError naming the place."""
+    return msgspec.convert(without_nulls(document), WorkflowDef)
+
+
+def without_nulls(document: JsonValue) -> JsonValue:
+    """A definition's JSON without null fields, which mean "absent" (S-264); also inside inline
+    sub-workflows. Parameters keep theirs. The document itself is not changed. Iterative.
+    """
+    top: list[JsonValue] = [document]
+    waiting: list[tuple[list[JsonValue] | dict[str, JsonValue], bool]] = [(top, True)]
+    while waiting:
+        outer, fields = waiting.pop()
+        items = enumerate(outer) if isinstance(outer, list) else outer.items()
+        for key, value in list(items):
+            if not isinstance(value, dict | list) or (fields and key in OPAQUE):
+                continue
+            copy = _kept(value)
+            outer[key] = copy  # pyright: ignore[reportArgumentType, reportCallIssue] - its own key
+            # Names of cases are the user's: a case may be called as a field is.
+            waiting.append((copy, key != "decisionCases"))
+    return top[0]
+
+
+def _kept(value: list[JsonValue] | dict[str, JsonValue]) -> list[JsonValue] | dict[str, JsonValue]:
+    if isinstance(value, list):
+        return [each for each in value if each is not None]
+    return {key: each for key, each in value.items() if each is not None}
+
+
+def _parsed(text: bytes | str) -> JsonValue:
+    try:
+        return msgspec.json.decode(text)
+    except RecursionError:
+        raise msgspec.DecodeError("expected JSON of fewer levels, found too many") from None
 
 
 def encode(definition: WorkflowDef | TaskDef) -> bytes:
-    """Conductor's JSON of a definition, keys in a fixed order, so equal definitions are equal bytes."""
+    """Conductor's JSON with keys in a fixed order, so equal definitions are equal bytes."""
     return ENCODER.encode(definition)

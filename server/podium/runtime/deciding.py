@@ -23,7 +23,7 @@ from podium.runtime.letter import (
     Tombstoned,
     UnknownExecution,
 )
-from podium.runtime.mailbox import Mailbox, Work, run_through, unborn
+from podium.runtime.mailbox import Mailbox, Work, unborn
 from podium.store import codec
 from podium.store.port import Committed, Conflict, Exists, StoreError, StoreFull
 
@@ -158,29 +158,50 @@ class Deciding:
         return await self._loader.fetch(mailbox.workflow_id, work.entry, need)
 
     def _advance(self, work: Work, answer: Answer | None) -> Need | None:
-        """Decide letters in order until one needs something that is not known here."""
+        """Decide letters in order, then hand-offs, until one needs what is not known here."""
         while True:
             try:
-                if work.generator is not None:
-                    assert answer is not None
-                    return work.generator.send(answer)
-                index = len(work.decided)
-                if index == len(work.letters):
+                if work.generator is None and not self._next_step(work):
                     return None
-                letter = work.letters[index]
-                if isinstance(letter.command, Start) and work.draft.header is not None:
-                    work.decided.append((letter, Outcome(Verdict.NOOP)))
-                    continue
-                work.generator = decide(work.draft, letter.command, self._clock.now_ms())
-                return next(work.generator)
+                assert work.generator is not None
+                return work.generator.send(answer)  # pyright: ignore[reportArgumentType] - a generator begins with None
             except StopIteration as done:
-                outcome: Outcome = done.value
-                work.generator = None
-                work.decided.append((work.letters[len(work.decided)], outcome))
-                self.decisions += 1
+                self._decided(work, done.value)
             except Rejected as rejected:
-                work.generator = None
-                work.decided.append((work.letters[len(work.decided)], rejected))
+                self._decided(work, rejected)
+            answer = None
+
+    def _next_step(self, work: Work) -> bool:
+        """Begin the next letter or hand-off; False when there is none."""
+        while len(work.decided) < len(work.letters):
+            letter = work.letters[len(work.decided)]
+            if isinstance(letter.command, Start) and work.draft.header is not None:
+                work.decided.append((letter, Outcome(Verdict.NOOP)))
+                continue
+            work.generator = decide(work.draft, letter.command, self._clock.now_ms())
+            return True
+        if work.offers is None:
+            work.offers = list(reversed(work.draft.fresh_ready()))
+        while work.offers:
+            ready = work.offers.pop()
+            work.seat = seat = self.aftermath.reserve(ready)
+            if seat is not None:
+                command = GrantLease(
+                    task_id=ready.task_id, lease=seat.lease, worker_id=seat.worker_id
+                )
+                work.generator = decide(work.draft, command, self._clock.now_ms())
+                return True
+        return False
+
+    def _decided(self, work: Work, outcome: Outcome | Rejected) -> None:
+        work.generator = None
+        if work.seat is None:
+            work.decided.append((work.letters[len(work.decided)], outcome))
+            self.decisions += 1
+            return
+        assert isinstance(outcome, Outcome), outcome  # a task of this draft can be granted
+        work.seats.append((work.seat, outcome))
+        work.seat = None
 
     def _raised(self, mailbox: Mailbox, work: Work, error: Exception) -> None:
         """decide raised: nothing of the draft is kept; the letter at fault is tried a few times."""
@@ -202,7 +223,6 @@ class Deciding:
 
     def _commit(self, mailbox: Mailbox, work: Work) -> None:
         try:
-            self._hand_off(work)
             actor = work.decided[0][0].actor if work.decided else ""
             transition = work.draft.finish(actor)
         except Exception as error:  # noqa: BLE001 - one bad decision harms only its own execution
@@ -227,20 +247,6 @@ class Deciding:
         self._committer.put(
             work.commit, lambda result: self._settled(mailbox, work, transition, result)
         )
-
-    def _hand_off(self, work: Work) -> None:
-        """Grant tasks that became ready to waiting workers in this same commit."""
-        for ready in work.draft.fresh_ready():
-            seat = self.aftermath.reserve(ready)
-            if seat is None:
-                continue
-            command = GrantLease(task_id=ready.task_id, lease=seat.lease, worker_id=seat.worker_id)
-            try:
-                outcome = run_through(decide(work.draft, command, self._clock.now_ms()))
-            except BaseException:
-                seat.give_back()
-                raise
-            work.seats.append((seat, outcome))
 
     def _settled(
         self,
@@ -345,3 +351,6 @@ class Deciding:
         for seat, _ in work.seats:
             seat.give_back()
         work.seats.clear()
+        if work.seat is not None:
+            work.seat.give_back()
+            work.seat = None

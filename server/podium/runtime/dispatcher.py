@@ -223,9 +223,15 @@ class Dispatcher:
 
     async def _refuse(self, state: QueueState, assigned: Assigned) -> None:
         """The wish is outdated: withdraw it, and put the task back in its place."""
-        await self._tell(state, assigned.kind, 0)
-        await self._store.settle([Settle(assigned.task_id, assigned.queue)])
+        while True:
+            try:
+                await self._tell(state, assigned.kind, 0)
+                await self._store.unclaim(assigned.task_id, assigned.queue)
+                break
+            except StoreError:
+                await self._clock.sleep(RETRY_MS)
         self.push([Ready(assigned.task_id, assigned.queue, assigned.score)])
+        self.credit_changed(assigned.queue)
 
     def _grant(self, task_id: str, queue: Queue, seat: WorkerSeat) -> None:
         def reply(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
@@ -297,10 +303,10 @@ class Dispatcher:
 
     async def _claim(self, state: QueueState, kind: LeaseKind) -> bool:
         """One `want`. True where tasks were claimed, so more may be there."""
+        limits = await self._limiter.limits(state.queue.task_type)
         seats: list[WorkerSeat] = []
         while (worker := state.take(kind)) is not None:
             seats.append(self._seat(state.queue, worker))
-        limits = await self._limiter.limits(state.queue.task_type)
         try:
             result = await self._store.want(
                 self.incarnation, state.queue, len(seats), kind=kind, limits=limits

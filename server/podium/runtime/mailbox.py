@@ -53,7 +53,18 @@ class Aftermath(Protocol):
 class Work:
     """One attempt to decide the letters of a mailbox on one draft."""
 
-    __slots__ = ("commit", "decided", "draft", "entry", "fresh", "generator", "letters", "seats")
+    __slots__ = (
+        "commit",
+        "decided",
+        "draft",
+        "entry",
+        "fresh",
+        "generator",
+        "letters",
+        "offers",
+        "seat",
+        "seats",
+    )
 
     def __init__(self, entry: Entry, letters: list[Letter], draft: Draft, *, fresh: bool) -> None:
         self.commit: Commit | None = None
@@ -64,6 +75,10 @@ class Work:
         self.fresh = fresh
         """The entry is surely what the store holds, so "nothing to do" needs no proof."""
         self.decided: list[tuple[Letter, Outcome | Rejected]] = []
+        self.offers: list[Ready] | None = None
+        """Tasks that became ready and were not offered to a worker yet, last first."""
+        self.seat: Seat | None = None
+        """The seat whose grant is being decided."""
         self.seats: list[tuple[Seat, Outcome]] = []
 
 
@@ -98,13 +113,3 @@ def into(future: asyncio.Future[Outcome]) -> Reply:
             future.set_result(outcome)
 
     return reply
-
-
-def run_through(generator: Generator[Need, Answer, Outcome]) -> Outcome:
-    """Drive a decision that needs nothing (granting a task of this very draft)."""
-    try:
-        need = next(generator)
-    except StopIteration as done:
-        outcome: Outcome = done.value
-        return outcome
-    raise AssertionError(need)

@@ -145,6 +145,9 @@ class Bus:
             found = await self._read(message)
         except (StoreError, UnknownExecution):
             found = None
+        if self._leases.holds(message.task_id, message.lease_epoch):  # the bus said it twice
+            seat.give_back()
+            return
         if found is None:
             seat.give_back()
             self._leases.give_up(message.task_id, message.lease_epoch)

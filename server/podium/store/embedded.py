@@ -2,8 +2,8 @@
 
 The `ready`, `slot` and `held` entries are mirrored here by partition, so that queues follow them at
 once: a commit that takes a task's ready entry away takes the task out of its queue, a stored slot
-counts, a deleted one does not. `settle`, `unclaim` and `release` are therefore harmless in any
-order and any number of times: the truth stands beside the cache, and the truth wins.
+counts, a deleted one does not. A push, `settle`, `unclaim` and `release` are therefore harmless in
+any order and any number of times: the truth stands beside the cache, and the truth wins.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from podium.store.port import PARTITIONS, StoreClosed, partition_of
+from podium.store.port import PARTITIONS, StoreClosed, Waiting, partition_of
 from podium.store.queues import Queues
 
 if TYPE_CHECKING:
@@ -120,7 +120,14 @@ class EmbeddedStore:
     async def push_assign(self, pushes: Sequence[Ready]) -> list[PushResult]:
         self.check_open()
         now_ms = self.now_ms()
-        return [self.queues.push_assign(each, now_ms) for each in pushes]
+        return [self._push(each, now_ms) for each in pushes]
+
+    def _push(self, pushed: Ready, now_ms: int) -> PushResult:
+        """What is stored counts (a late push may know an old score, or no limits)."""
+        stored = self._part_of(pushed.task_id).ready.get(pushed.task_id)
+        if stored is None:  # it was handed out or ended meanwhile
+            return Waiting("backlog")
+        return self.queues.push_assign(stored, now_ms)
 
     async def want(
         self, server: str, queue: Queue, count: int, *, kind: LeaseKind, limits: Limits
@@ -139,8 +146,10 @@ class EmbeddedStore:
 
     async def unclaim(self, task_id: str, queue: Queue) -> None:
         self.check_open()
-        if task_id not in self._part_of(task_id).ready:  # else its claim ends by itself
-            self.queues.drop(task_id, queue)
+        self.queues.drop(task_id, queue)
+        ready = self._part_of(task_id).ready.get(task_id)
+        if ready is not None:
+            self.queues.place(ready)
 
     async def release(self, releases: Sequence[Release]) -> list[PushResult | None]:
         self.check_open()

@@ -16,7 +16,7 @@ from zlib import crc32
 
 import msgspec
 
-from podium.model.queue import Deadline, LeaseKind, Limits, Queue, Ready, UNLIMITED
+from podium.model.queue import UNLIMITED, Deadline, LeaseKind, Limits, Queue, Ready
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,8 @@ class Capabilities(msgspec.Struct, frozen=True):
 
 class Idempotency(msgspec.Struct, frozen=True):
     """Key of a start. strategy: FAIL and RETURN_EXISTING point at any recorded run, FAIL_ON_RUNNING
-    only at one that still runs (its stored status is read in the same atomic step)."""
+    only at one that still runs (its stored status is read in the same atomic step).
+    """
 
     name: str
     key: str
@@ -147,7 +148,8 @@ class Assigned(msgspec.Struct, frozen=True):
 
 class Waiting(msgspec.Struct, frozen=True):
     """Nothing was handed out: "backlog" (work waits for a worker), or a limit admits the head at `at_ms`,
-    or the pushed task is in flight until `at_ms` (push again then)."""
+    or the pushed task is in flight until `at_ms` (push again then).
+    """
 
     reason: Literal["backlog", "limited", "in_flight"]
     at_ms: int = 0
@@ -165,7 +167,8 @@ class Claim(msgspec.Struct, frozen=True):
 
 class WantResult(msgspec.Struct, frozen=True):
     """Claimed tasks in order. `backlog` = more are ready; `at_ms` > 0 = a limit or a claim of another
-    server ends then (want again)."""
+    server ends then (want again).
+    """
 
     claims: tuple[Claim, ...]
     backlog: bool = False
@@ -267,13 +270,14 @@ class Store(Protocol):
         self, server: str, queue: Queue, count: int, *, kind: LeaseKind, limits: Limits
     ) -> WantResult:
         """Claim up to `count`; the rest is noted as wanted. The count replaces the server's former wish
-        of that kind on that queue; 0 withdraws."""
+        of that kind on that queue; 0 withdraws.
+        """
         ...
 
     async def settle(self, settles: Sequence[Settle]) -> None: ...
 
     async def unclaim(self, task_id: str, queue: Queue) -> None:
-        """Drop a task from its queue: it was refused when its lease was to be stored (ended meanwhile)."""
+        """End a claim early: a task that is still ready is back in its place, another one is gone."""
         ...
 
     async def release(self, releases: Sequence[Release]) -> list[PushResult | None]:

@@ -253,6 +253,10 @@ class Queues:
             blocked = of.flight_end()
         return WantResult(tuple(claims), waiting.head() is not None, blocked or 0)
 
+    def place(self, ready: Ready) -> None:
+        """Into its place, without handing anything out."""
+        self._of(ready.queue).domain(ready.queue.domain).place(ready.task_id, ready.score)
+
     def drop(self, task_id: str, queue: Queue) -> None:
         """The task is no longer queued or claimed (its slot stays)."""
         of = self._of(queue)

@@ -68,6 +68,8 @@ REMOVE: Final = (
     "DELETE FROM mark WHERE n = ?",
     "DELETE FROM execution WHERE n = ?",
 )
+FIELDS: Final = "SELECT name, value FROM field WHERE n = ?"
+DUE: Final = "SELECT d.at_ms, e.id, d.task, d.kind FROM due d JOIN execution e ON e.n = d.n"
 PUT_TOMBSTONE: Final = "INSERT OR REPLACE INTO tombstone VALUES (?, ?)"
 
 
@@ -160,7 +162,7 @@ class SqliteStore(SqliteRegistry):
             return None
         n, version, header = row[0]
         if names is None:
-            fields = dict(self.file.read("SELECT name, value FROM field WHERE n = ?", n))
+            fields = dict(self.file.read(FIELDS, n))
             if header is not None:
                 fields[HEADER_FIELD] = header
             return Loaded(version, fields)
@@ -168,7 +170,7 @@ class SqliteStore(SqliteRegistry):
         for first in range(0, len(names), NAMES_MAX):
             some = names[first : first + NAMES_MAX]
             marks = ",".join("?" * len(some))
-            query = f"SELECT name, value FROM field WHERE n = ? AND name IN ({marks})"  # noqa: S608 - marks only
+            query = f"{FIELDS} AND name IN ({marks})"
             fields.update(self.file.read(query, n, *some))
         if HEADER_FIELD in fields:
             fields[HEADER_FIELD] = header
@@ -291,8 +293,7 @@ class SqliteStore(SqliteRegistry):
     async def due(self, partitions: Sequence[int], until_ms: int, limit: int) -> list[DueEntry]:
         self.check_open()
         rows: list[tuple[int, str, str, DeadlineKind]] = self.file.read(
-            "SELECT d.at_ms, e.id, d.task, d.kind FROM due d JOIN execution e ON e.n = d.n"  # noqa: S608 - numbers only
-            f" WHERE d.at_ms <= ?{_among(partitions)} ORDER BY d.at_ms LIMIT ?",
+            f"{DUE} WHERE d.at_ms <= ?{_among(partitions)} ORDER BY d.at_ms LIMIT ?",
             until_ms,
             limit,
         )

@@ -2,8 +2,14 @@
 
 Each commit is decided against the database and what the batch itself will have changed by then; a
 refused one leaves nothing behind and hurts no other. Rows are gathered last-wins, so that each
-table is written by one `executemany`. That an execution to be created does not exist is believed
-at first (ids are random); where its insertion shows otherwise, the batch is decided again, looking.
+table is written by one `executemany`. That an execution to be created (without a key, which would
+answer first) does not exist is believed, since ids are random; where its insertion shows otherwise,
+the batch is decided again, looking.
+
+Measured (tests/store/measure.py; 2 shared cores, groups of 24, CPU of this process per commit,
+encode and sync included): start 43 µs, result 35 µs. Of a start, encode takes 5, SQL 24; of that
+COMMIT 11, for 27 pages per group, most of them leaves of the index over random ids. Pages of 2 and
+8 KiB cost more (55, 47 µs); single commits cost about 200.
 """
 
 from __future__ import annotations
@@ -142,7 +148,7 @@ class Batch:
     def _find(self, commit: Commit, partition: int) -> Known | None:
         workflow_id = commit.workflow_id
         known = self.touched.get(workflow_id) or self._stored.get(workflow_id)
-        if known is not None or (commit.version == 0 and not self._looking):
+        if known is not None or not (commit.version or commit.idempotency or self._looking):
             return known
         row = self._execute(FIND, (partition, workflow_id)).fetchone()
         return None if row is None else Known(row[0], row[1], bool(row[2]))

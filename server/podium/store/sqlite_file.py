@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from podium.store.sync_child import Sync
 
 Value: TypeAlias = str | int | bytes | None
+Rows: TypeAlias = list[Any]  # pyright: ignore[reportExplicitAny] - callers name the types
 
 LOGGER = logging.getLogger("podium.store.sqlite")
 IDLE_S: Final = 0.1
@@ -162,7 +163,7 @@ class SqliteFile:
                     f"expected {self.path} to be synced, found that it cannot be: {error}"
                 ) from error
 
-    def read(self, statement: str, *values: Value) -> list[Any]:  # pyright: ignore[reportExplicitAny] - callers name the columns' types
+    def read(self, statement: str, *values: Value) -> Rows:
         """All rows of a query; at any time, also during a checkpoint and on a full disk."""
         if self._connection is None:
             raise StoreUnavailable(f"expected {self.path} to be open, found: {self._failure}")

@@ -69,7 +69,9 @@ class RunningTasks:
             extend=lambda: self._in_loop(lambda: self._extend(lease)),
         )
         running = self._running[lease] = Running(queue, context)
-        running.job = self._group.create_task(self._run(task, lease, running))
+        running.job = self._group.create_task(self._run(task, running))
+        # Not a `finally` in the job: one that is cancelled before its first step never enters it.
+        running.job.add_done_callback(lambda _: self._over(lease, running))
 
     def stop(self, lease: Lease, reason: str) -> None:
         """Tell the handler; what it returns is thrown away."""
@@ -93,16 +95,17 @@ class RunningTasks:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _run(self, task: pb.Task, lease: Lease, running: Running) -> None:
+    async def _run(self, task: pb.Task, running: Running) -> None:
         worker_task = self._tasks[running.queue]
-        try:
-            result = await outcome_of(task, worker_task, running.context, self._pool)
-            self._session.finish(result)
-        finally:
-            self._running.pop(lease, None)
-            if running.stopped:
-                self._session.restore(running.queue)
-            self._wake()
+        result = await outcome_of(task, worker_task, running.context, self._pool)
+        self._session.finish(result)
+        self._wake()
+
+    def _over(self, lease: Lease, running: Running) -> None:
+        self._running.pop(lease, None)
+        if running.stopped:
+            self._session.restore(running.queue)
+        self._wake()
 
     def _log(self, lease: Lease, text: str) -> None:
         self._session.log(lease, text, self._clock.now_ms())

@@ -56,7 +56,7 @@ async def a_push_is_idempotent_and_may_move(subject: Subject) -> None:
     await make_ready(subject, ready(0), ready(1))
     await subject.store.push_assign([ready(0), ready(0)])
     assert await subject.store.queue_size(QUEUE) == 2
-    await subject.store.push_assign([ready(0, score=5_000)])
+    await make_ready(subject, ready(0, score=5_000))
     assert claimed(await want(subject, 9)) == [task(1), task(0)]
 
 
@@ -65,7 +65,7 @@ async def a_waiting_server_gets_the_pushed_task(subject: Subject) -> None:
     found = assigned((await make_ready(subject, ready(0)))[0])
     assert (found.task_id, found.server, found.kind) == (task(0), SERVER, "stream")
     assert (found.queue, found.score) == (QUEUE, ready(0).score)
-    assert await subject.store.push_assign([ready(1)]) == [Waiting("backlog")]
+    assert await make_ready(subject, ready(1)) == [Waiting("backlog")]
 
 
 async def the_rest_of_a_want_is_noted_and_counted_down(subject: Subject) -> None:
@@ -84,7 +84,7 @@ async def a_want_replaces_the_former_and_zero_withdraws(subject: Subject) -> Non
     assert results[1] == Waiting("backlog")
     await want(subject, 9)
     await want(subject, 0)
-    assert await subject.store.push_assign([ready(2)]) == [Waiting("backlog")]
+    assert await make_ready(subject, ready(2)) == [Waiting("backlog")]
 
 
 async def kinds_of_a_server_are_wishes_of_their_own(subject: Subject) -> None:
@@ -144,6 +144,16 @@ async def a_settled_task_is_gone(subject: Subject) -> None:
     assert await subject.store.queue_size(QUEUE) == 0
     await subject.advance(CLAIM_MS)
     assert claimed(await want(subject, 1)) == []
+
+
+async def an_unclaimed_task_that_is_still_ready_is_back_in_its_place(subject: Subject) -> None:
+    """A claim that nobody can use must not wait for its end."""
+    await make_ready(subject, ready(0))
+    first = await want(subject, 1)
+    await subject.store.unclaim(task(0), QUEUE)
+    second = await want(subject, 1, OTHER)
+    assert first.claims == second.claims
+    assert claimed(second) == [task(0)]
 
 
 async def an_unclaimed_task_is_gone(subject: Subject) -> None:
@@ -274,6 +284,7 @@ CHECKS: Final = (
     a_claim_that_ends_returns_with_its_old_score,
     a_push_of_a_claimed_task_tells_when_it_ends,
     a_settled_task_is_gone,
+    an_unclaimed_task_that_is_still_ready_is_back_in_its_place,
     an_unclaimed_task_is_gone,
     a_lease_that_ended_makes_the_task_ready_again,
     concurrency_counts_claims_and_slots_over_all_domains,

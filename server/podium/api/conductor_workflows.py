@@ -1,0 +1,111 @@
+"""Conductor's WorkflowService: start, read and terminate executions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from podium.api.definition_in import workflow_def_of
+from podium.api.method_table import Context, Served, service_handler
+from podium.api.off_loop import convert, fields_size, payloads_size
+from podium.api.value import values_of
+from podium.app.failure import StorageMissing
+from podium.app.start import StartRequest
+from podium.conductor import workflow_service_pb2 as pb
+from podium.conductor.twin import execution_pb2, request_pb2
+from podium.model.payload import Payload
+
+if TYPE_CHECKING:
+    import grpc
+
+    from podium.api.execution_out import ExecutionMessages
+    from podium.app.executions import Executions
+    from podium.app.reading import ExecutionView
+    from podium.app.start import StartWorkflow
+
+IDEMPOTENCY_KEY: Final = "podium-idempotency-key"
+"""Metadata key: Conductor's message has no field for it."""
+TASK_BYTES: Final = 1_000
+"""What a task costs to convert beside its payloads."""
+
+
+class WorkflowService:
+    """Served: StartWorkflow, GetWorkflowStatus, TerminateWorkflow."""
+
+    def __init__(
+        self, *, starts: StartWorkflow, executions: Executions, messages: ExecutionMessages
+    ) -> None:
+        self._starts = starts
+        self._executions = executions
+        self._messages = messages
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """For the server."""
+        return service_handler(
+            pb.DESCRIPTOR.services_by_name["WorkflowService"],
+            {
+                "StartWorkflow": Served(self.start_workflow, request_pb2.StartWorkflowRequest),
+                "GetWorkflowStatus": Served(self.get_workflow_status, pb.GetWorkflowStatusRequest),
+                "TerminateWorkflow": Served(self.terminate_workflow, pb.TerminateWorkflowRequest),
+            },
+        )
+
+    async def start_workflow(
+        self, request: request_pb2.StartWorkflowRequest, context: Context
+    ) -> pb.StartWorkflowResponse:
+        size = (
+            request.ByteSize() if request.HasField("workflow_def") else fields_size(request.input)
+        )
+        asked = await convert(size, _start_request_of, request, _idempotency_key(context))
+        started = await self._starts.start(asked)
+        return pb.StartWorkflowResponse(workflow_id=started.workflow_id)
+
+    async def get_workflow_status(
+        self, request: pb.GetWorkflowStatusRequest, context: Context
+    ) -> execution_pb2.Workflow:
+        del context
+        view = await self._executions.get(request.workflow_id, tasks=request.include_tasks)
+        return await convert(_size(view), self._messages.execution, view)
+
+    async def terminate_workflow(
+        self, request: pb.TerminateWorkflowRequest, context: Context
+    ) -> pb.TerminateWorkflowResponse:
+        del context
+        await self._executions.terminate(request.workflow_id, request.reason)
+        return pb.TerminateWorkflowResponse()
+
+
+def _start_request_of(
+    request: request_pb2.StartWorkflowRequest, idempotency_key: str
+) -> StartRequest:
+    if request.external_input_payload_storage_path:
+        raise StorageMissing(
+            "external_input_payload_storage_path: expected none, since no external storage is "
+            "configured, found one"
+        )
+    definition = None
+    if request.HasField("workflow_def"):
+        definition = workflow_def_of("workflow_def", request.workflow_def)
+    return StartRequest(
+        name=request.name,
+        version=request.version,
+        definition=definition,
+        input=Payload.of(values_of("input", request.input)),
+        correlation_id=request.correlation_id,
+        priority=request.priority,
+        task_to_domain=dict(request.task_to_domain),
+        created_by=request.created_by,
+        idempotency_key=idempotency_key,
+    )
+
+
+def _idempotency_key(context: Context) -> str:
+    for name, value in context.invocation_metadata() or ():
+        if name == IDEMPOTENCY_KEY:
+            return value if isinstance(value, str) else value.decode("utf-8", "replace")
+    return ""
+
+
+def _size(view: ExecutionView) -> int:
+    """Bytes to convert."""
+    own = payloads_size((view.input, view.output, view.variables))
+    return own + sum(TASK_BYTES + len(task.record.input) + len(task.output) for task in view.tasks)

@@ -1,0 +1,68 @@
+"""grpc.health.v1.Health: SERVING from the first call on, NOT_SERVING once the server drains."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import grpc
+from grpc_health.v1 import health_pb2 as pb
+
+from podium.api.errors import Refused
+from podium.api.method_table import Context, Served, service_handler
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+SERVICE = pb.DESCRIPTOR.services_by_name["Health"]
+
+
+class Health:
+    """One per server; the composition root calls `stop` when it begins to drain."""
+
+    def __init__(self) -> None:
+        self._stopping = asyncio.Event()
+        self._names = frozenset[str]()
+
+    def handler(self, services: Iterable[str]) -> grpc.GenericRpcHandler:
+        """For the server, which serves these services by name; "" stands for all of it."""
+        self._names = frozenset(("", *services))
+        return service_handler(
+            SERVICE,  # pyright: ignore[reportArgumentType] - the same class by another name
+            {
+                "Check": Served(self.check, pb.HealthCheckRequest),
+                "Watch": Served(self.watch, pb.HealthCheckRequest),
+            },
+        )
+
+    def stop(self) -> None:
+        """Tell everybody to go elsewhere."""
+        self._stopping.set()
+
+    async def check(
+        self, request: pb.HealthCheckRequest, context: Context
+    ) -> pb.HealthCheckResponse:
+        del context
+        if request.service not in self._names:
+            raise Refused(
+                grpc.StatusCode.NOT_FOUND,
+                f"expected the name of a service, found {request.service[:80]}",
+            )
+        return self._status()
+
+    async def watch(
+        self, request: pb.HealthCheckRequest, context: Context
+    ) -> AsyncIterator[pb.HealthCheckResponse]:
+        del context
+        if request.service not in self._names:
+            yield pb.HealthCheckResponse(status=pb.HealthCheckResponse.SERVICE_UNKNOWN)
+        elif not self._stopping.is_set():
+            yield self._status()
+        await self._stopping.wait()
+        if request.service in self._names:
+            yield self._status()
+
+    def _status(self) -> pb.HealthCheckResponse:
+        if self._stopping.is_set():
+            return pb.HealthCheckResponse(status=pb.HealthCheckResponse.NOT_SERVING)
+        return pb.HealthCheckResponse(status=pb.HealthCheckResponse.SERVING)

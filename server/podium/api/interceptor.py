@@ -1,0 +1,232 @@
+"""The outermost layer of every call: admission, and nothing of a fault ever reaches a client.
+
+Requests are read and answers written inside the guard, so an exception of a handler, a deserializer
+or a serializer becomes a status of errors.py, or INTERNAL with a fixed text and a request id. Unary
+calls in flight are counted apart from waiting ones; results keep a reserve, so that finished work
+gets in while starts are refused. Parked polls are counted by app/tasks.py, which answers them
+empty.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+
+import grpc
+import grpc.aio
+import msgspec
+
+from podium.api.errors import Refused, fault_text, status_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+
+    Context: TypeAlias = grpc.aio.ServicerContext[object, object]
+    Read: TypeAlias = Callable[[bytes], object]
+    Write: TypeAlias = Callable[[object], bytes]
+    Answers: TypeAlias = Callable[[object, Context], Awaitable[object]]
+    Generates: TypeAlias = Callable[[object, Context], AsyncIterator[object]]
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+
+LOG = logging.getLogger("podium.api")
+RESULT_METHODS: Final = frozenset({"/conductor.grpc.tasks.TaskService/UpdateTask"})
+UNCOUNTED_METHODS: Final = frozenset(
+    {
+        "/conductor.grpc.tasks.TaskService/Poll",
+        "/conductor.grpc.tasks.TaskService/BatchPoll",
+        "/podium.v1.WorkerService/Connect",
+        "/grpc.health.v1.Health/Check",
+    }
+)
+"""Counted by those who serve them; a health check is answered whatever happens."""
+WAIT_METHODS: Final = frozenset(
+    {
+        "/podium.v1.WorkflowService/Wait",
+        "/podium.v1.WorkflowService/Watch",
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    }
+)
+MAKERS: Final = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+"""By (the request is a stream, the answer is a stream)."""
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """How many calls may be in flight. `calls_reserve` of the unary ones are for results."""
+
+    calls_max: int = 1_000
+    calls_reserve: int = 100
+    waits_max: int = 5_000
+    message_bytes_max: int = 16 * 1024 * 1024
+
+
+class Failed:
+    """In place of a request: reading it raised."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+class Gate:
+    """Counts what is inside."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @contextmanager
+    def through(self, count_max: int, what: str) -> Generator[None]:
+        """Raises Refused where `count_max` are inside already."""
+        if self.count >= count_max:
+            raise Refused(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"expected at most {count_max} {what} in flight, found as many",
+            )
+        self.count += 1
+        try:
+            yield
+        finally:
+            self.count -= 1
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """One per server; `name` begins its request ids."""
+
+    def __init__(self, name: str, admission: Admission) -> None:
+        self._name = name
+        self._admission = admission
+        self._count = 0
+        self._guarded: dict[str, tuple[object, object]] = {}
+        self.calls = Gate()
+        self.waits = Gate()
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Request, Answer] | None]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Request, Answer] | None:
+        method = handler_call_details.method
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        known = self._guarded.get(method)
+        if known is None or known[0] is not handler:
+            known = self._guarded[method] = (handler, self._wrap(method, handler))
+        return known[1]  # pyright: ignore[reportReturnType] - made of that very handler
+
+    def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Request, Answer]) -> object:
+        """The same method, read and written inside the guard."""
+        behaviour: object = (
+            handler.unary_unary
+            or handler.unary_stream
+            or handler.stream_unary
+            or handler.stream_stream
+        )
+        # grpc's types know neither coroutines nor what a handler's own types are: ignored below.
+        read: Read | None = handler.request_deserializer
+        write: Write | None
+        write = handler.response_serializer  # pyright: ignore[reportAssignmentType]
+        if read is not None and not handler.request_streaming:
+            read = _reading(read)
+        wrapped: Answers | Generates
+        if inspect.isasyncgenfunction(behaviour):
+            wrapped, write = self._generated(method, behaviour, write), None
+        else:
+            answers: Answers = behaviour  # pyright: ignore[reportAssignmentType]
+            here = None if handler.response_streaming else write
+            wrapped = self._one_answer(method, answers, here)
+            write = write if handler.response_streaming else None
+        make = MAKERS[handler.request_streaming, handler.response_streaming]
+        return make(wrapped, read, write)
+
+    def _one_answer(self, method: str, behaviour: Answers, write: Write | None) -> Answers:
+        """A unary answer, written here; or a stream that the handler writes to its context."""
+
+        async def call(request: object, context: Context) -> object:
+            async with self._guarding(method, context):
+                answer = await behaviour(_checked(request), context)
+                data = answer if write is None else write(answer)
+                self._check_size(data)
+                return data
+
+        return call
+
+    def _generated(self, method: str, behaviour: Generates, write: Write | None) -> Generates:
+        async def call(request: object, context: Context) -> AsyncIterator[object]:
+            async with self._guarding(method, context):
+                async for answer in behaviour(_checked(request), context):
+                    data = answer if write is None else write(answer)
+                    self._check_size(data)
+                    yield data
+
+        return call
+
+    @asynccontextmanager
+    async def _guarding(self, method: str, context: Context) -> AsyncGenerator[None]:
+        try:
+            with self._admitted(method):
+                yield
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the outermost place: nothing may pass
+            await self._abort(method, error, context)
+
+    @contextmanager
+    def _admitted(self, method: str) -> Generator[None]:
+        limits = self._admission
+        if method in UNCOUNTED_METHODS:
+            yield
+        elif method in WAIT_METHODS:
+            with self.waits.through(limits.waits_max, "waiting calls"):
+                yield
+        else:
+            reserve = 0 if method in RESULT_METHODS else limits.calls_reserve
+            with self.calls.through(limits.calls_max - reserve, "calls"):
+                yield
+
+    def _check_size(self, data: object) -> None:
+        limit = self._admission.message_bytes_max
+        if isinstance(data, bytes) and len(data) > limit:
+            raise Refused(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"expected an answer of at most {limit} bytes, found {len(data)}",
+            )
+
+    async def _abort(self, method: str, error: Exception, context: Context) -> None:
+        status = status_of(error)
+        if status is None:
+            self._count += 1
+            request_id = f"{self._name}-{self._count}"
+            LOG.error("request %s: %s failed", request_id, method, exc_info=error)
+            status = grpc.StatusCode.INTERNAL, fault_text(request_id)
+        await context.abort(*status)
+
+
+def _reading(read: Read) -> Read:
+    """A deserializer that gives back what it would raise."""
+
+    def read_safely(data: bytes) -> object:
+        try:
+            return read(data)
+        except Exception as error:  # noqa: BLE001 - raised again inside the guard
+            return Failed(error)
+
+    return read_safely
+
+
+def _checked(request: object) -> object:
+    """The request; raises what reading it raised."""
+    if isinstance(request, Failed):
+        raise request.error
+    return request

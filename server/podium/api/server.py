@@ -1,0 +1,107 @@
+"""The gRPC server: all services, the guard around them, and the options of the edge.
+
+It is built here and started by the composition root, which alone knows addresses. A second server
+on the same port is an error, since ports are not shared.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import grpc.aio
+from grpc_reflection.v1alpha import reflection
+
+from podium.api.conductor_events import event_handler
+from podium.api.conductor_metadata import MetadataService
+from podium.api.conductor_tasks import TaskService
+from podium.api.conductor_workflows import WorkflowService as ConductorWorkflows
+from podium.api.execution_out import ExecutionMessages
+from podium.api.health import SERVICE as HEALTH
+from podium.api.health import Health
+from podium.api.interceptor import Admission, Guard
+from podium.api.workflow_service import WorkflowService
+from podium.app.executions import Executions
+from podium.app.start import StartWorkflow
+from podium.app.tasks import WorkerTasks
+from podium.conductor import (
+    event_service_pb2,
+    metadata_service_pb2,
+    task_service_pb2,
+    workflow_service_pb2,
+)
+from podium.v1 import worker_pb2, worker_pb2_grpc, workflow_pb2
+
+if TYPE_CHECKING:
+    from podium.api.worker_service import WorkerService
+    from podium.app.services import Services
+
+METADATA_BYTES_MAX: Final = 16 * 1024
+SERVICES: Final = (
+    *(
+        service.full_name
+        for file in (
+            workflow_service_pb2,
+            task_service_pb2,
+            metadata_service_pb2,
+            event_service_pb2,
+            worker_pb2,
+            workflow_pb2,
+        )
+        for service in file.DESCRIPTOR.services_by_name.values()
+    ),
+    HEALTH.full_name,
+)
+
+
+def build_server(
+    services: Services,
+    worker_service: WorkerService,
+    *,
+    name: str = "",
+    health: Health | None = None,
+    admission: Admission | None = None,
+) -> grpc.aio.Server:
+    """A server without a port yet; call it in the loop that will serve.
+
+    `name` begins the request ids (default: one of this life); `health` is told when to stop.
+    """
+    admission = admission or Admission()
+    server = grpc.aio.server(
+        interceptors=[Guard(name or services.ids.incarnation(), admission)],
+        options=_options(admission),
+    )
+    starts, executions = StartWorkflow(services), Executions(services)
+    messages = ExecutionMessages()
+    server.add_generic_rpc_handlers(
+        (
+            ConductorWorkflows(starts=starts, executions=executions, messages=messages).handler(),
+            TaskService(
+                tasks=WorkerTasks(services),
+                messages=messages,
+                message_bytes_max=admission.message_bytes_max,
+            ).handler(),
+            MetadataService(services.registry).handler(),
+            event_handler(),
+            WorkflowService(starts=starts, executions=executions).handler(),
+            (health or Health()).handler(SERVICES),
+        )
+    )
+    worker_pb2_grpc.add_WorkerServiceServicer_to_server(worker_service, server)
+    reflection.enable_server_reflection((*SERVICES, reflection.SERVICE_NAME), server)
+    return server
+
+
+def _options(admission: Admission) -> list[tuple[str, int]]:
+    """reliability.md §3.2. No connection age: worker streams live as long as their workers."""
+    return [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", admission.message_bytes_max),
+        ("grpc.max_send_message_length", admission.message_bytes_max),
+        ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+        ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
+        ("grpc.server_handshake_timeout_ms", 5_000),
+        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ("grpc.http2.max_ping_strikes", 2),
+    ]

@@ -1,0 +1,1 @@
+"""One operation per function, used by every edge: what clients ask for, in plain records."""

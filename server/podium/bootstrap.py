@@ -1,0 +1,264 @@
+"""The composition root: turns settings into a running server, and ends it in good order.
+
+The only module that names a backend. Nothing is decided here: each part is made, given its
+neighbours, started and stopped. Order of the start: the port is tried, the store taken, the runtime
+takes over what earlier lives left, then calls are accepted. Order of the end: no new calls and
+tasks, what was accepted is answered, the runtime drains, the store is left.
+
+Failures: CannotServe (what was expected and found, and what helps).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import uvloop
+
+from podium.api.health import Health
+from podium.api.server import build_server
+from podium.api.worker_service import WorkerService
+from podium.app.services import Services
+from podium.app.start import StartWorkflow
+from podium.config import read_listen
+from podium.engine.limits import PAYLOAD_BYTES_LIMIT
+from podium.model.queue import Queue
+from podium.registry.registry import Registry
+from podium.runtime.clock import SystemClock, SystemIds
+from podium.runtime.local import LocalWorker
+from podium.runtime.service import Runtime
+from podium.runtime.service import Settings as RuntimeSettings
+from podium.runtime.stream import StreamHost, StreamLimits, TaskQueues
+from podium.runtime.task_log import TaskLog
+from podium.store.port import StoreError
+from podium.tasks.address import AddressSettingInvalid
+from podium.tasks.http import HttpSettings, HttpTask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import grpc.aio
+
+    from podium.config import Http, Settings
+    from podium.runtime.link import Link
+    from podium.store.port import Store
+
+HTTP_QUEUE: Final = Queue("HTTP")
+STOPPING: Final = "the server stops"
+STREAMS_MS: Final = 1_500
+"""After GoAway a worker has this long to bring its results; then its stream is ended."""
+CALLS_MS: Final = 3_000
+"""Calls in flight are answered within this, or end with UNAVAILABLE (Wait and Watch mostly do)."""
+LOG_LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+SQLITE: Final = "sqlite:///"
+MEMORY: Final = "memory://"
+
+
+class CannotServe(Exception):
+    """The server cannot start here; the text is one line for the operator."""
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises CannotServe."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=LOG_LINE)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    over = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, over.set)
+    server = Server(settings)
+    try:
+        port = await server.start()
+        host, _ = read_listen(settings.grpc.listen)
+        _announce(event="serving", grpc=f"{host}:{port}", store=settings.store.url)
+        server.listening()
+        await over.wait()
+    finally:
+        await server.stop()
+
+
+def _announce(**event: str) -> None:
+    """One line of JSON for whoever started this, at once."""
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+class Server:
+    """The parts of one process and the order of their life. Raises CannotServe when it is made."""
+
+    def __init__(self, settings: Settings) -> None:
+        try_port(settings.grpc.listen)
+        self._listen = settings.grpc.listen
+        clock = SystemClock()
+        self._store = open_store(settings.store.url, clock.now_ms)
+        self._http = http_task(settings.http)
+        ids = SystemIds()
+        registry = Registry(self._store, clock.now_ms)
+        self._runtime = Runtime(
+            store=self._store,
+            registry=registry,
+            clock=clock,
+            ids=ids,
+            settings=RuntimeSettings(cache_bytes=settings.limits.cache_bytes),
+        )
+        self._local = LocalWorker(
+            self._http.run,
+            queue=HTTP_QUEUE,
+            tasks_max=settings.http.tasks_max,
+            dispatcher=self._runtime.dispatcher,
+            leases=self._runtime.leases,
+        )
+        self._services = Services(
+            executor=self._runtime.executor,
+            registry=registry,
+            store=self._store,
+            clock=self._runtime.clock,
+            ids=ids,
+            polls=self._runtime.polls,
+            watch=self._runtime.watch,
+        )
+        self._task_log = TaskLog(self._store)
+        self._streams = 0
+        self._workers = WorkerService(
+            connect=self._connect, payload_bytes_limit=PAYLOAD_BYTES_LIMIT
+        )
+        self._runtime.members.on_silent = self._give_up_streams
+        self._health = Health()
+        self._edge: grpc.aio.Server | None = None
+        self._opened = False
+
+    async def start(self) -> int:
+        """Take the store, take over, accept calls; answers the port. Raises CannotServe."""
+        try:
+            await self._store.open()
+            self._opened = True
+            await self._http.start()
+            await self._runtime.start(StartWorkflow(self._services).start_child)
+        except StoreError as problem:
+            raise CannotServe(f"store.url: {problem}") from None
+        self._local.start()
+        self._edge = build_server(
+            self._services, self._workers, name=self._runtime.incarnation, health=self._health
+        )
+        try:
+            port = self._edge.add_insecure_port(self._listen)
+        except RuntimeError:
+            raise CannotServe(_no_port(self._listen, "gRPC could not bind it")) from None
+        await self._edge.start()
+        return port
+
+    def listening(self) -> None:
+        """Workers can come back from now on."""
+        self._runtime.listening()
+
+    async def stop(self) -> None:
+        """End in good order what was started."""
+        self._health.stop()
+        self._runtime.polls.stop()
+        await asyncio.gather(self._local.stop(), self._end_calls())
+        if self._opened:
+            await self._runtime.stop()
+            await self._task_log.drain()
+        await self._http.stop()
+        if self._opened:
+            await self._store.close()
+
+    async def _end_calls(self) -> None:
+        """No new calls; those in flight are answered, streams get a moment to finish."""
+        if self._edge is None:
+            return
+        self._workers.go_away_all(STOPPING)
+        async with asyncio.TaskGroup() as group:
+            ending = group.create_task(self._edge.stop(CALLS_MS / 1000))
+            await asyncio.wait((ending,), timeout=STREAMS_MS / 1000)
+            self._workers.end_all(STOPPING)
+
+    def _connect(self, link: Link) -> StreamHost:
+        self._streams += 1
+        return StreamHost(
+            link=link,
+            dispatcher=self._runtime.dispatcher,
+            leases=self._runtime.leases,
+            clock=self._runtime.clock,
+            queue_of=TaskQueues(self._runtime.executor).of,
+            logs=self._task_log.put,
+            session=f"{self._runtime.incarnation}-{self._streams}",
+            server=self._runtime.incarnation,
+            limits=StreamLimits(payload_bytes_limit=PAYLOAD_BYTES_LIMIT),
+        )
+
+    def _give_up_streams(self) -> None:
+        """Others may take this server for dead: its workers go to them."""
+        self._workers.end_all("expected the store to answer, found that it does not")
+
+
+def try_port(listen: str) -> None:
+    """Bind and let go. gRPC would tell neither the reason nor tell it in one line.
+
+    Raises CannotServe.
+    """
+    host, port = read_listen(listen)
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as problem:
+        raise CannotServe(_no_port(listen, problem.strerror or "no such address")) from None
+
+
+def _no_port(listen: str, reason: str) -> str:
+    return (
+        f"grpc.listen: expected a free port on an address of this machine, found {listen}:"
+        f" {reason}. Choose another with --grpc HOST:PORT (port 0 = any)"
+    )
+
+
+def open_store(url: str, now_ms: Callable[[], int]) -> Store:
+    """The store of a URL, not opened yet. Raises CannotServe."""
+    if url == MEMORY:
+        from podium.store.memory import MemoryStore  # noqa: PLC0415 - load the chosen backend only
+
+        return MemoryStore(now_ms)
+    if url.startswith(SQLITE) and len(url) > len(SQLITE):
+        from podium.store.sqlite import SqliteStore  # noqa: PLC0415 - load the chosen backend only
+
+        path = Path(url.removeprefix(SQLITE))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise CannotServe(
+                f"store.url: expected a folder for {path}, found that {problem.filename} cannot be"
+                f" made: {problem.strerror}. Choose another with --store URL"
+            ) from None
+        return SqliteStore(path, now_ms)
+    raise CannotServe(
+        f"store.url: expected memory://, sqlite:///relative or sqlite:////absolute, found {url}"
+    )
+
+
+def http_task(settings: Http) -> HttpTask:
+    """The HTTP task behind its guard. Raises CannotServe."""
+    try:
+        return HttpTask(
+            HttpSettings(
+                allow=settings.allow,
+                resolve=settings.resolve,
+                total_ms_limit=settings.total_ms_limit,
+                lookup_ms_limit=settings.lookup_ms_limit,
+                body_bytes_limit=settings.body_bytes_limit,
+                connections_limit=settings.tasks_max,
+            )
+        )
+    except AddressSettingInvalid as problem:
+        raise CannotServe(str(problem)) from None

@@ -1,0 +1,97 @@
+"""The command line: reads arguments, starts what they name, turns failures into a line and a code.
+
+Exit codes: 0 done, 1 a demo that went wrong, 2 wrong arguments, settings or surroundings. Libraries
+of the server are loaded only by the command that needs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE: Final = 0
+WRONG: Final = 2
+SERVER_LIBRARIES: Final = frozenset(
+    {"aiohttp", "grpc_health", "grpc_reflection", "msgspec", "orjson", "uvloop"}
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; answers the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        return demo() if options.command == "demo" else serve(options)
+    except ModuleNotFoundError as absent:
+        if absent.name not in SERVER_LIBRARIES:
+            raise
+        complain(
+            f"expected the server's libraries, found no {absent.name}: pip install 'podium[server]'"
+        )
+        return WRONG
+
+
+def parser() -> argparse.ArgumentParser:
+    """The grammar of the command line."""
+    top = argparse.ArgumentParser(
+        prog="podium", description="Workflow orchestration server, compatible with Conductor."
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serving = commands.add_parser("serve", help="run a server until SIGTERM or SIGINT")
+    serving.add_argument("config", nargs="?", type=Path, metavar="CONFIG", help="a TOML file")
+    serving.add_argument("--grpc", metavar="HOST:PORT", help="listen there; port 0 = a free one")
+    serving.add_argument(
+        "--store", metavar="URL", help="memory://, sqlite:///relative or sqlite:////absolute"
+    )
+    serving.add_argument(
+        "--print-config", action="store_true", help="print the settings as TOML and end"
+    )
+    commands.add_parser("demo", help="run the kitchen-sink workflow on a server of its own")
+    return top
+
+
+def serve(options: argparse.Namespace) -> int:
+    """`podium serve`."""
+    from podium.config import SettingInvalid, read_settings, to_toml  # noqa: PLC0415 - see above
+
+    config: Path | None = options.config
+    grpc: str | None = options.grpc
+    store: str | None = options.store
+    given = {("grpc", "listen"): grpc, ("store", "url"): store}
+    overrides = {name: value for name, value in given.items() if value is not None}
+    try:
+        settings = read_settings(config, overrides=overrides)
+    except SettingInvalid as problem:
+        complain(str(problem))
+        return WRONG
+    if options.print_config:
+        print(to_toml(settings))
+        return DONE
+    from podium.bootstrap import CannotServe, run  # noqa: PLC0415 - see above
+
+    try:
+        run(settings)
+    except CannotServe as problem:
+        complain(str(problem))
+        return WRONG
+    return DONE
+
+
+def demo() -> int:
+    """`podium demo`."""
+    from podium.cli.demo import run_demo  # noqa: PLC0415 - see above
+
+    return run_demo()
+
+
+def complain(text: str) -> None:
+    """One line for whoever started this."""
+    print(f"podium: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,258 @@
+"""The configuration: a TOML file, `PODIUM_<SECTION>_<KEY>` of the environment, the command line.
+
+Rules: the only module that reads the environment; everything else is given settings. What is not
+known is refused by name, since a misspelt limit that is passed over is found out too late. Nothing
+here is opened, resolved or created.
+
+Failures: SettingInvalid (the place in the file or the variable, what was expected, what was found).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from podium.model.payload import JsonObject, JsonValue
+
+    Name: TypeAlias = tuple[str, str]
+    """Section and key of a setting."""
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+
+PREFIX: Final = "PODIUM_"
+# Kubernetes puts these into every container beside a service of that name; they are not ours.
+FOREIGN: Final = re.compile(
+    r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$"
+)
+MISFIT: Final = re.compile(r"Expected (?P<expected>.*?)(, got .*?)?( - at `\$(?P<path>.*)`)?$")
+PORT_LIMIT: Final = 65_535
+
+
+class SettingInvalid(Exception):
+    """A setting that cannot be used: where it stands, what was expected, what was found."""
+
+
+class Grpc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[grpc]`. `listen`: HOST:PORT, IPv6 in brackets; port 0 = a free one."""
+
+    listen: str = "127.0.0.1:8090"
+
+
+class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[store]`. `url`: memory://, sqlite:///relative/path or sqlite:////absolute/path."""
+
+    url: str = ""
+
+
+class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[http]`: what HTTP tasks may reach (tasks/address.py) and use."""
+
+    allow: tuple[str, ...] = ()
+    resolve: dict[str, str] = {}
+    tasks_max: Count = 100
+    """Requests in flight at once; others wait in their queue."""
+    total_ms_limit: Count = 30_000
+    lookup_ms_limit: Count = 5_000
+    body_bytes_limit: Count = 1024 * 1024
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[limits]`: what one server process keeps in memory."""
+
+    cache_bytes: Count = 64 * 1024 * 1024
+    """Hot executions."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything an operator may set."""
+
+    grpc: Grpc = Grpc()
+    store: Store = Store()
+    http: Http = Http()
+    limits: Limits = Limits()
+
+
+SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
+    "grpc": Grpc,
+    "store": Store,
+    "http": Http,
+    "limits": Limits,
+}
+
+
+def read_settings(
+    path: Path | None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[Name, str] | None = None,
+) -> Settings:
+    """The settings of a file (None = none), the environment and the command line, later ones win.
+
+    Shape: `overrides` by (section, key). Raises SettingInvalid.
+    """
+    environment = os.environ if environment is None else environment
+    document = {} if path is None else _of_file(path)
+    place = "configuration" if path is None else str(path)
+    _refuse_unknown(document, place)
+    for (section, key), value in {**_of_environment(environment), **(overrides or {})}.items():
+        table = document.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise SettingInvalid(f"{place}: expected a table {section}, found {table!r}")
+        table[key] = value
+    settings = _convert(document, place)
+    if not settings.store.url:
+        url = f"sqlite:///{default_database(environment)}"
+        settings = msgspec.structs.replace(settings, store=Store(url=url))
+    read_listen(settings.grpc.listen)
+    return settings
+
+
+def read_listen(text: str) -> tuple[str, int]:
+    """Host and port of `grpc.listen`. Raises SettingInvalid."""
+    host, colon, port = text.rpartition(":")
+    bare = not host.startswith("[") and ":" in host
+    if not colon or not host or bare or not (port.isascii() and port.isdigit()):
+        raise SettingInvalid(
+            f"grpc.listen: expected HOST:PORT (IPv6 in brackets), found {json.dumps(text)}"
+        )
+    if int(port) > PORT_LIMIT:
+        raise SettingInvalid(f"grpc.listen: expected a port <= {PORT_LIMIT}, found {port}")
+    return host, int(port)
+
+
+def default_database(environment: Mapping[str, str]) -> Path:
+    """The database in the user's data folder (XDG_DATA_HOME)."""
+    home = environment.get("XDG_DATA_HOME", "")
+    folder = Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "share"
+    return folder / "podium" / "podium.db"
+
+
+def plain_environment() -> dict[str, str]:
+    """The environment without settings of ours, for a server that a file configures alone."""
+    return {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
+
+
+def to_toml(settings: Settings) -> str:
+    """The settings as the file that would give them."""
+    document: dict[str, dict[str, JsonValue]] = msgspec.to_builtins(settings)
+    lines: list[str] = []
+    for section, table in document.items():
+        lines += ["", f"[{section}]"] if lines else [f"[{section}]"]
+        lines += [f"{key} = {_toml_value(value)}" for key, value in table.items()]
+    return "\n".join(lines)
+
+
+def _toml_value(value: JsonValue) -> str:
+    """JSON is TOML for all but tables."""
+    if isinstance(value, dict):
+        pairs = ", ".join(
+            f"{json.dumps(name)} = {json.dumps(each)}" for name, each in value.items()
+        )
+        return f"{{ {pairs} }}" if pairs else "{}"
+    return json.dumps(value)
+
+
+def _of_file(path: Path) -> JsonObject:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "bytes that are not UTF-8"
+        raise SettingInvalid(
+            f"{path}: expected a configuration file in TOML, found {reason}"
+        ) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise SettingInvalid(f"{path}: expected TOML, found an error: {problem}") from None
+
+
+def _of_environment(environment: Mapping[str, str]) -> dict[Name, JsonValue]:
+    """By (section, key). Shape: lists stand with commas, tables as "name=value" with commas."""
+    values: dict[Name, JsonValue] = {}
+    for variable, text in sorted(environment.items()):
+        if not variable.startswith(PREFIX) or FOREIGN.search(variable):
+            continue
+        section, _, key = variable.removeprefix(PREFIX).lower().partition("_")
+        if section not in SECTIONS or key not in _keys(SECTIONS[section]):
+            known = [
+                f"{PREFIX}{name}_{each}".upper()
+                for name, struct in SECTIONS.items()
+                for each in _keys(struct)
+            ]
+            raise SettingInvalid(f"environment: expected one of {_listed(known)}, found {variable}")
+        default = getattr(SECTIONS[section](), key)
+        values[section, key] = _of_text(variable, text, default)
+    return values
+
+
+def _of_text(variable: str, text: str, default: object) -> JsonValue:
+    """The text of a variable in the shape of the setting's default."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if isinstance(default, tuple):
+        return [*words]
+    if isinstance(default, dict):
+        pairs = [word.partition("=") for word in words]
+        if not all(equals for _, equals, _ in pairs):
+            raise SettingInvalid(f"{variable}: expected NAME=VALUE, ..., found {json.dumps(text)}")
+        return {name.strip(): value.strip() for name, _, value in pairs}
+    if isinstance(default, int):
+        try:
+            return int(text)
+        except ValueError:
+            raise SettingInvalid(
+                f"{variable}: expected a whole number, found {json.dumps(text)}"
+            ) from None
+    return text
+
+
+def _refuse_unknown(document: JsonObject, place: str) -> None:
+    for section, table in document.items():
+        if section not in SECTIONS:
+            found = json.dumps(section)
+            raise SettingInvalid(f"{place}: expected one of {_listed(SECTIONS)}, found {found}")
+        known = _keys(SECTIONS[section])
+        for key in table if isinstance(table, dict) else ():
+            if key not in known:
+                raise SettingInvalid(
+                    f"{place}: {section}: expected one of {_listed(known)}, found {json.dumps(key)}"
+                )
+
+
+def _convert(document: JsonObject, place: str) -> Settings:
+    try:
+        return msgspec.convert(document, Settings)
+    except msgspec.ValidationError as problem:
+        misfit = MISFIT.match(str(problem))
+        if misfit is None:
+            raise SettingInvalid(f"{place}: {problem}") from None
+        path = (misfit["path"] or "").removeprefix(".")
+        expected = misfit["expected"].replace("`", "")
+        raise SettingInvalid(
+            f"{place}: {path}: expected {expected}, found {_found(document, path)}"
+        ) from None
+
+
+def _found(document: JsonObject, path: str) -> str:
+    """The value at a path of msgspec as far as it can be followed, in JSON, cut."""
+    value: JsonValue = document
+    for name in path.replace("[...]", "").split("."):
+        if isinstance(value, dict) and name in value:
+            value = value[name]
+    return json.dumps(value, default=str)[:200]
+
+
+def _keys(struct: type[msgspec.Struct]) -> tuple[str, ...]:
+    return struct.__struct_fields__
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(names)

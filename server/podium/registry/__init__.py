@@ -1,0 +1,1 @@
+"""Definitions of workflows and tasks: checked, versioned, bound, cached by generation."""

@@ -1,0 +1,150 @@
+"""The load: a starter and a worker, each with a ledger of its own, that outlive every server.
+
+Workflows are two tasks long; the second's input is the first's output, a number that only the run
+of the first that counted can have made. The starter writes a line before each send and the id after
+each acknowledgement; a start that failed is sent again under the same idempotency key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING
+
+import grpc
+
+from podium.conductor import (
+    definition_pb2,
+    metadata_service_pb2,
+    metadata_service_pb2_grpc,
+    request_pb2,
+    workflow_service_pb2_grpc,
+)
+from podium_worker import Worker, worker_task
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+NAME = "chaos"
+TASKS = ("chaos_first", "chaos_second")
+STARTS_PER_S = 60
+"""Two tasks each: 120 tasks/s are offered, a run under 50 completed is invalid."""
+OPEN_STARTS_MAX = 200
+CALL_S = 5
+RETRY_S = 0.1
+
+
+class Ledgers:
+    """What the clients know, whatever the server remembers."""
+
+    def __init__(self) -> None:
+        self.sent: dict[str, str | None] = {}
+        """Idempotency key → acknowledged workflow id, None before."""
+        self.runs: dict[str, list[int]] = {}
+        """Task id → the numbers that its runs in this worker made."""
+        self.errors: dict[str, int] = {}
+
+    @property
+    def acknowledged(self) -> list[str]:
+        return [each for each in self.sent.values() if each is not None]
+
+
+async def register(target: str) -> None:
+    """Task definitions without retry delay, and the workflow."""
+    async with grpc.aio.insecure_channel(target) as channel:
+        metadata = metadata_service_pb2_grpc.MetadataServiceStub(channel)
+        tasks = [
+            definition_pb2.TaskDef(
+                name=name,
+                retry_count=5,
+                retry_logic=definition_pb2.TaskDef.FIXED,
+                timeout_policy=definition_pb2.TaskDef.RETRY,
+                response_timeout_seconds=600,
+                owner_email="chaos@example.org",
+            )
+            for name in TASKS
+        ]
+        await metadata.CreateTasks(metadata_service_pb2.CreateTasksRequest(defs=tasks))
+        await metadata.CreateWorkflow(metadata_service_pb2.CreateWorkflowRequest(workflow=chain()))
+
+
+def chain() -> definition_pb2.WorkflowDef:
+    """chaos_first, then chaos_second with its number."""
+    definition = definition_pb2.WorkflowDef(
+        name=NAME, version=1, schema_version=2, owner_email="chaos@example.org"
+    )
+    for name in TASKS:
+        task = definition.tasks.add(name=name, task_reference_name=name, type="SIMPLE")
+        if name != TASKS[0]:
+            task.input_parameters["number"].string_value = f"${{{TASKS[0]}.output.number}}"
+    return definition
+
+
+def worker(target: str, ledgers: Ledgers) -> Worker:
+    """Serves both tasks; every run gets a number of its own."""
+    numbers = itertools.count(1)
+
+    def tasks() -> list[object]:
+        made = []
+        for name in TASKS:
+
+            @worker_task(name, tasks_max=200)
+            async def run(task_input: Mapping[str, object], context: object) -> dict[str, object]:
+                await asyncio.sleep(0.02)  # long enough to be in hand at a kill
+                number = next(numbers)
+                ledgers.runs.setdefault(context.task_id, []).append(number)  # pyright: ignore[reportAttributeAccessIssue] - TaskContext
+                return {"number": number, "input": dict(task_input)}
+
+            made.append(run)
+        return made
+
+    return Worker(target, tasks=tasks(), worker_id="chaos")  # pyright: ignore[reportArgumentType] - WorkerTask
+
+
+class Starter:
+    """Starts workflows at a steady rate until told to stop, through every outage."""
+
+    def __init__(self, target: str, ledgers: Ledgers) -> None:
+        self._channel = grpc.aio.insecure_channel(
+            target, options=[("grpc.max_reconnect_backoff_ms", 500)]
+        )
+        self._workflows = workflow_service_pb2_grpc.WorkflowServiceStub(self._channel)
+        self._ledgers = ledgers
+        self._open = asyncio.Semaphore(OPEN_STARTS_MAX)
+        self.stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Returns when every start that was begun is acknowledged."""
+        async with asyncio.TaskGroup() as group:
+            async for key in self._pace():
+                await self._open.acquire()
+                group.create_task(self._start(key))
+        await self._channel.close()
+
+    async def _pace(self) -> AsyncIterator[str]:
+        for serial in itertools.count(1):
+            if self.stopping.is_set():
+                return
+            yield f"run-{serial}"
+            await asyncio.sleep(1 / STARTS_PER_S)
+
+    async def _start(self, key: str) -> None:
+        request = request_pb2.StartWorkflowRequest(name=NAME, version=1)
+        self._ledgers.sent[key] = None
+        try:
+            while True:
+                try:
+                    reply = await self._workflows.StartWorkflow(
+                        request,
+                        timeout=CALL_S,
+                        metadata=(("podium-idempotency-key", key),),
+                    )
+                except grpc.aio.AioRpcError as error:
+                    code = error.code().name
+                    self._ledgers.errors[code] = self._ledgers.errors.get(code, 0) + 1
+                    await asyncio.sleep(RETRY_S)
+                    continue
+                self._ledgers.sent[key] = reply.workflow_id
+                return
+        finally:
+            self._open.release()

@@ -1,0 +1,63 @@
+"""A real server process for the corpus test: `podium serve`, a free port, a temporary store."""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PODIUM: Final = Path(sys.executable).parent / "podium"
+START_S: Final = 15
+STOP_S: Final = 15
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address of a server that lives as long as the context. `folder` is for its files.
+
+    What the HTTP tasks of the corpus ask, localhost:9200, is a port nothing listens on.
+    """
+    with socket.socket() as closed:
+        # Bound and never listening: nobody else can take the port while the server runs.
+        closed.bind(("127.0.0.1", 0))
+        config = folder / "podium.toml"
+        config.write_text(
+            f'[http]\nresolve = {{ "localhost:9200" = "127.0.0.1:{closed.getsockname()[1]}" }}\n'
+        )
+        arguments = ["serve", str(config), "--grpc", "127.0.0.1:0"]
+        arguments += ["--store", f"sqlite:///{folder}/podium.db"]
+        with (folder / "stderr").open("wb") as stderr:
+            server = subprocess.Popen(
+                [PODIUM, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True
+            )
+        try:
+            yield address_of(server, folder)
+        finally:
+            server.terminate()
+            try:
+                server.communicate(timeout=STOP_S)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.communicate()
+                raise
+    assert server.returncode == 0, (folder / "stderr").read_text()
+
+
+def address_of(server: subprocess.Popen[str], folder: Path) -> str:
+    """Wait for the line that says where it serves."""
+    assert server.stdout is not None
+    ready, _, _ = select.select([server.stdout], [], [], START_S)
+    line = server.stdout.readline() if ready else ""
+    errors = (folder / "stderr").read_text()
+    assert line, f"expected the line of a serving server in {START_S} s, found none: {errors}"
+    event = json.loads(line)
+    assert event["event"] == "serving", event
+    return event["grpc"]

@@ -1,0 +1,42 @@
+"""Everything a store tells about itself, in one canonical value: equal stores, equal dumps."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from podium.model.queue import Queue
+from podium.store.port import PARTITIONS, Store
+
+FAR_MS = 10**15
+
+
+async def dump(
+    store: Store, *, servers: Iterable[str], queues: Iterable[Queue], tasks: Iterable[str]
+) -> dict[Any, Any]:
+    """The stored state; wishes, claims and watchers are soft and not part of it."""
+    everyone = range(PARTITIONS)
+    found: dict[Any, Any] = {
+        "executions": {},
+        "due": sorted(
+            (each.deadline.at_ms, each.workflow_id, each.deadline.task_id, each.deadline.kind)
+            for each in await store.due(everyone, FAR_MS, 10_000)
+        ),
+        "ready": await store.ready(everyone),
+        "slots": [each for part in everyone for each in await store.slots(part)],
+        "generation": await store.registry_generation(),
+    }
+    for part in everyone:
+        for workflow_id in await store.scan(part, "", 1_000):
+            loaded = await store.load(workflow_id, None)
+            history = await store.history(workflow_id, 0, 1_000)
+            found["executions"][workflow_id] = (loaded, history)
+    for server in servers:
+        found["held", server] = await store.held(everyone, server)
+        found["outbox", server] = await store.outbox(everyone, server)
+    for queue in queues:
+        found["size", queue] = await store.queue_size(queue)
+        found["seen", queue] = await store.poll_data(queue.task_type)
+    for kind in ("workflow", "task", "bound"):
+        found["definitions", kind] = await store.list_definitions(kind)
+    for task in tasks:
+        found["logs", task] = await store.logs(task)
+    return found

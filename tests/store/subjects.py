@@ -1,0 +1,69 @@
+"""Stores under test: each backend with a clock that the test moves, plain or behind faults."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from podium.store.conformance.subject import Subject
+from podium.store.faulty import FaultSettings, FaultyStore
+from podium.store.memory import MemoryStore
+from podium.store.port import Store
+from podium.store.sqlite import SqliteStore
+from tests.store.repeating import Repeating
+
+BEGIN_MS = 1_790_000_000_000
+
+
+class Clock:
+    """Time that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.at_ms = BEGIN_MS
+
+    def now_ms(self) -> int:
+        return self.at_ms
+
+
+class Bench:
+    """A store with its clock; see conformance.subject.Subject."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.store: Store = store
+        self._clock = clock
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms()
+
+    async def advance(self, delay_ms: int) -> None:
+        self._clock.at_ms += delay_ms
+
+
+def unsynced(descriptor: int) -> None:
+    """Most tests are about statements; the sync has its own."""
+
+
+async def slept(delay_ms: int) -> None:
+    """A delay that is drawn and costs nothing."""
+
+
+@asynccontextmanager
+async def opened(backend: str, folder: Path) -> AsyncIterator[Subject]:
+    """A fresh store of a backend's name, open."""
+    clock = Clock()
+    kind, _, faulty = backend.partition("+")
+    store: Store
+    if kind == "memory":
+        store = MemoryStore(clock.now_ms)
+    else:
+        store = SqliteStore(folder / "podium.db", clock.now_ms, sync=unsynced)
+    if faulty:
+        # No lost answers here: a check states what the first answer says.
+        settings = FaultSettings(unavailable=0.3, delay=0.3, delay_ms_max=3)
+        store = FaultyStore(store, settings, chance=random.Random(7), sleep_ms=slept)
+        store = Repeating(store)  # pyright: ignore[reportAssignmentType] - every verb by name
+    await store.open()
+    try:
+        yield Bench(store, clock)
+    finally:
+        await store.close()
