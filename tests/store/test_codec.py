@@ -176,6 +176,3 @@ def test_one_trip_asks_for_tasks_with_their_payloads() -> None:
     names = codec.field_names(need)
     assert names == ["h", "t:a", "i:a", "o:a", "t:a.1", "i:a.1", "o:a.1", "j:j", "b:b"]
     assert codec.field_names(FetchPayloads()) == ["h", "in", "out", "var"]
-    assert codec.payload_names({"t:a": encoded(replace(RECORD, input=LARGE))[f"t:{KEY}"]}) == [
-        "i:a"
-    ]

@@ -243,6 +243,7 @@ class Deciding:
             incarnation=self._incarnation,
             idempotency=starter.idempotency if transition.created else None,
             definition=starter.definition if transition.created else None,
+            stored=work.entry.records,
         )
         self._committer.put(
             work.commit, lambda result: self._settled(mailbox, work, transition, result)

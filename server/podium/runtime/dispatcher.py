@@ -143,7 +143,7 @@ class Dispatcher:
         self.credit_changed(queue)
 
     def distrust(self) -> None:
-        """The bus broke: assume a backlog everywhere, asking clears it."""
+        """What the store knows of this server's wishes is in doubt: ask everywhere."""
         for state in self._queues.values():
             state.backlog = True
             self.credit_changed(state.queue)
@@ -257,6 +257,7 @@ class Dispatcher:
                 self.bus.assigned(assigned.server, task, header)
             else:
                 self._refused(assigned.task_id, assigned.queue)
+                self.bus.backlog(assigned.server, assigned.queue)
 
         lease = Lease(incarnation=assigned.server, session="", kind=assigned.kind)
         command = GrantLease(task_id=assigned.task_id, lease=lease, worker_id="")
@@ -314,13 +315,14 @@ class Dispatcher:
         except StoreError:
             _free(seats, state.queue)
             raise
-        state.backlog = result.backlog
+        # Where fewer came than asked for, the rest is noted as a wish: the queue will tell.
+        state.backlog = result.backlog and len(result.claims) == len(seats)
         state.told[kind] = max(len(seats) - len(result.claims), 0)
         for claim in result.claims:
             self._claimed(claim, state.queue, seats.pop(0))
         _free(seats, state.queue)
         self._ask_at(state, result.at_ms)
-        return bool(result.claims) and result.backlog
+        return bool(result.claims) and state.backlog
 
     def _claimed(self, claim: Claim, queue: Queue, seat: WorkerSeat) -> None:
         self._grant(claim.task_id, queue, seat)

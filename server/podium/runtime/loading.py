@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from podium.engine.command import Command
     from podium.engine.graph import Graph
     from podium.engine.transition import FetchPayloads, Records, TaskDefs
-    from podium.store.port import Commit, Loaded, Store
+    from podium.store.port import Commit, Store
 
 
 class Definitions(Protocol):
@@ -49,7 +49,7 @@ class Loader:
 
     async def _load(self, workflow_id: str, need: FetchTasks | None) -> Entry | None:
         names = None if need is None else codec.field_names(need)
-        loaded = await self._read(workflow_id, names)
+        loaded = await self._store.load(workflow_id, names)
         if loaded is None:
             return None
         header, records = codec.decode_records(loaded.fields, complete=names is None)
@@ -92,23 +92,12 @@ class Loader:
     ) -> Records | None:
         """Answer a need and keep it in the entry; None = the entry's version is outdated."""
         names = None if isinstance(need, FetchAll) else codec.field_names(need)
-        loaded = await self._read(workflow_id, names)
+        loaded = await self._store.load(workflow_id, names)
         if loaded is None or loaded.version != entry.version:
             return None
         _, records = codec.decode_records(loaded.fields, complete=names is None)
         entry.merge(records)
         return records
-
-    async def _read(self, workflow_id: str, names: list[str] | None) -> Loaded | None:
-        """Fields at one version, with the large payloads of the tasks among them."""
-        while True:
-            loaded = await self._store.load(workflow_id, names)
-            if loaded is None or names is None:
-                return loaded
-            missing = codec.payload_names(loaded.fields)
-            if not missing:
-                return loaded
-            names = [*names, *missing]
 
     async def task_defs(self, names: Sequence[str]) -> TaskDefs:
         """Registered task definitions, None where there is none."""

@@ -36,6 +36,8 @@ SILENT_MS: Final = 2_000
 OUTAGE_REST_MS: Final = 10_000
 RECONCILE_MS: Final = 5_000
 RECONCILE_AGE_MS: Final = 2_000
+DISTRUST_MS: Final = 30_000
+"""On a shared store wishes are told again this often: a message about one may have been lost."""
 
 
 @lru_cache(maxsize=4096)
@@ -84,12 +86,15 @@ class Members:
         self.owned: tuple[int, ...] = ()
         self.live: tuple[str, ...] = ()
         self._dead_since_ms: dict[str, int] = {}
+        self._seen_ms: dict[str, int] = {}
+        """Last heartbeat of each member, as the store told it."""
         self._carried: dict[str, set[int]] = {}
         self._beat_ms = 0
         self._failing = False
         self._rest_until_ms = 0
         self._unknown_held: dict[str, int] = {}
         self._reconciled_ms = 0
+        self._distrusted_ms = clock.now_ms()
         self.on_beat: Callable[[], None] = _nothing
         self.on_silent: Callable[[], None] = _nothing
         self.takeovers = 0
@@ -134,6 +139,7 @@ class Members:
         sent_ms = self._clock.local_ms()
         beat = await self._store.heartbeat(self._incarnation)
         self._clock.heard(beat.now_ms, sent_ms, self._clock.local_ms())
+        self._seen_ms = beat.members
         return beat
 
     def _beat_failed(self) -> None:
@@ -147,11 +153,9 @@ class Members:
     async def _beat(self) -> None:
         beat = await self._heartbeat()
         now_ms = self._clock.now_ms()
-        if self._failing:
-            self._failing = False
-            self._rest_until_ms = now_ms + OUTAGE_REST_MS
-            self._dispatcher.granting = True
-            self._dispatcher.distrust()
+        silent_ms = now_ms - self._beat_ms
+        if self._failing or silent_ms >= DEAD_MS:
+            self._back_again(now_ms, silent_ms)
         self._beat_ms = now_ms
         self.on_beat()
         if self._store.capabilities.shared:
@@ -162,8 +166,22 @@ class Members:
             if now_ms - self._reconciled_ms >= RECONCILE_MS:
                 self._reconciled_ms = now_ms
                 await self._reconcile()
+            if now_ms - self._distrusted_ms >= DISTRUST_MS:
+                self._distrusted_ms = now_ms
+                self._dispatcher.distrust()
         if self._dead_since_ms:
             await self._carry_dead()
+
+    def _back_again(self, now_ms: int, silent_ms: int) -> None:
+        """The store answers again, or this process was stopped for a while."""
+        if not self._failing and self._store.capabilities.shared:
+            LOG.warning("no heartbeat for %d ms: others may have taken over", silent_ms)
+            self.on_silent()
+        if self._failing:
+            self._rest_until_ms = now_ms + OUTAGE_REST_MS
+        self._failing = False
+        self._dispatcher.granting = True
+        self._dispatcher.distrust()
 
     def _see(self, members: dict[str, int], store_now_ms: int) -> None:
         """Sort the members into live and dead."""
@@ -176,8 +194,9 @@ class Members:
                 live.append(each)
                 self._dead_since_ms.pop(each, None)
                 self._carried.pop(each, None)
-            else:
-                self._dead_since_ms.setdefault(each, now_ms)
+            elif each not in self._dead_since_ms:
+                self._dead_since_ms[each] = now_ms
+                self._dispatcher.distrust()  # it may have used up a wish of this server
         for gone in [each for each in self._dead_since_ms if each not in members]:
             del self._dead_since_ms[gone]
             self._carried.pop(gone, None)
@@ -209,7 +228,7 @@ class Members:
         for task_id in held:
             await self._lose(task_id, dead)
         if not held and await self._nothing_left(dead):
-            await self._store.forget(dead)
+            await self._store.forget(dead, self._seen_ms.get(dead))
             self._dead_since_ms.pop(dead, None)
             self._carried.pop(dead, None)
 
@@ -258,6 +277,8 @@ class Members:
         since_ms = self._unknown_held.get(task_id, now_ms)
         if now_ms - since_ms >= RECONCILE_AGE_MS:
             self._leases.give_up(task_id, task.lease_epoch)
+            if task.queue is not None:
+                self._dispatcher.backlog_known(task.queue)
         else:
             unknown[task_id] = since_ms
 

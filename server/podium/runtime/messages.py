@@ -6,6 +6,7 @@ Assigned carries the hand-out when it is small; else the receiver reads the task
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 import msgspec
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from podium.store.port import Store
 
 LOG = logging.getLogger("podium.bus")
+TAKEN_MAX: Final = 10_000
 
 
 class AssignedMessage(msgspec.Struct, frozen=True, tag="assigned", array_like=True):
@@ -47,6 +49,12 @@ class CancelMessage(msgspec.Struct, frozen=True, tag="cancel", array_like=True):
     reason: str
 
 
+class BacklogMessage(msgspec.Struct, frozen=True, tag="backlog", array_like=True):
+    """Work may wait in this queue although the receiver waits there: ask again."""
+
+    queue: Queue
+
+
 class ChangedMessage(msgspec.Struct, frozen=True, tag="changed", array_like=True):
     """An execution that the receiver watches changed."""
 
@@ -59,7 +67,9 @@ class RegistryMessage(msgspec.Struct, frozen=True, tag="registry", array_like=Tr
     generation: int
 
 
-Message: TypeAlias = AssignedMessage | CancelMessage | ChangedMessage | RegistryMessage
+Message: TypeAlias = (
+    AssignedMessage | BacklogMessage | CancelMessage | ChangedMessage | RegistryMessage
+)
 ENCODER: Final = msgspec.msgpack.Encoder()
 DECODER: Final[msgspec.msgpack.Decoder[Message]] = msgspec.msgpack.Decoder(Message)
 
@@ -82,6 +92,8 @@ class Bus:
         self._leases = leases
         self._incarnation = incarnation
         self._tasks: set[asyncio.Task[None]] = set()
+        self._taken: OrderedDict[tuple[str, int], None] = OrderedDict()
+        """Leases that Assigned named lately: each is handed out once."""
         self.on_changed: Callable[[str], None]
         self.on_registry: Callable[[], None]
 
@@ -100,6 +112,10 @@ class Bus:
         assert task.queue is not None, task.id
         message = AssignedMessage(task.id, task.lease_epoch, task.queue, task.lease.kind)
         self._send(server, message)
+
+    def backlog(self, server: str, queue: Queue) -> None:
+        """See dispatcher.Bus."""
+        self._send(server, BacklogMessage(queue))
 
     def cancel(self, notice: CancelNotice) -> None:
         message = CancelMessage(notice.task_id, notice.lease_epoch, notice.reason)
@@ -126,6 +142,8 @@ class Bus:
         match decoded:
             case AssignedMessage():
                 spawn(self._tasks, self._take(decoded))
+            case BacklogMessage():
+                self._dispatcher.backlog_known(decoded.queue)
             case CancelMessage():
                 self._leases.cancel(decoded.task_id, decoded.lease_epoch, decoded.reason)
             case ChangedMessage():
@@ -137,6 +155,12 @@ class Bus:
 
     async def _take(self, message: AssignedMessage) -> None:
         """Hand the task to a worker here, or give the lease back."""
+        lease = (message.task_id, message.lease_epoch)
+        if lease in self._taken:  # the bus said it twice
+            return
+        self._taken[lease] = None
+        if len(self._taken) > TAKEN_MAX:
+            self._taken.popitem(last=False)
         seat = self._dispatcher.seat_for(message.queue, message.kind)
         if seat is None:
             self._leases.give_up(message.task_id, message.lease_epoch)
@@ -145,9 +169,6 @@ class Bus:
             found = await self._read(message)
         except (StoreError, UnknownExecution):
             found = None
-        if self._leases.holds(message.task_id, message.lease_epoch):  # the bus said it twice
-            seat.give_back()
-            return
         if found is None:
             seat.give_back()
             self._leases.give_up(message.task_id, message.lease_epoch)

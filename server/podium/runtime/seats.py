@@ -51,6 +51,10 @@ class Bus(Protocol):
 
     def assigned(self, server: str, task: TaskRecord, header: ExecutionHeader) -> None: ...
 
+    def backlog(self, server: str, queue: Queue) -> None:
+        """That server's wish was used up without a task: it should ask again."""
+        ...
+
 
 class QueueState:
     """What this server knows of one queue."""

@@ -115,6 +115,8 @@ class StreamHost:
         self._pings = 0
         self._pings_unanswered = 0
         self._over = False
+        self._coupled = False
+        """Whether a limit over all queues makes each one's credit depend on the others."""
 
     # Life
 
@@ -160,6 +162,8 @@ class StreamHost:
 
     def unreserve(self, queue: Queue) -> None:
         self._protocol.unreserve(queue)
+        if self._coupled:
+            self._credits_changed()
 
     def give(self, task: TaskRecord, header: ExecutionHeader) -> None:
         """A durable lease; where the stream takes no more tasks it goes back uncharged."""
@@ -209,6 +213,7 @@ class StreamHost:
 
     async def _greet(self, hello: Hello) -> None:
         self.worker_id = hello.worker_id
+        self._coupled = hello.tasks_max > 0
         self._stop_timer()
         resumed, lost = (
             await self._leases.resume(self, hello.in_hand) if hello.in_hand else ((), ())
@@ -234,7 +239,7 @@ class StreamHost:
     def _apply(self, event: Event) -> None:
         match event:
             case CreditChanged(queue):
-                self._dispatcher.credit_changed(queue)
+                self._credit_changed(queue)
             case Reported(result, first):
                 reply = partial(self._answer, result, first=first)
                 self._leases.report(self, result, reply)
@@ -335,6 +340,12 @@ class StreamHost:
     def _credit_back(self, queue: Queue | None) -> None:
         self._outgoing.set()
         if queue is not None and not self._over:
+            self._credit_changed(queue)
+
+    def _credit_changed(self, queue: Queue) -> None:
+        if self._coupled:
+            self._credits_changed()
+        else:
             self._dispatcher.credit_changed(queue)
 
     def _credits_changed(self) -> None:

@@ -197,21 +197,6 @@ def field_names(need: FetchTasks | FetchPayloads) -> list[str]:
     return names
 
 
-def payload_names(fields: Mapping[str, bytes | None]) -> list[str]:
-    """Payload fields that loaded tasks point at and that were not loaded with them (none where the
-    names came from `field_names`).
-    """
-    missing: list[str] = []
-    for name, value in fields.items():
-        if name.startswith("t:") and value is not None:
-            task = TASKS.decode(_body(name, value))
-            if not task.input.json and f"i:{name[2:]}" not in fields:
-                missing.append(f"i:{name[2:]}")
-            if not task.output.json and f"o:{name[2:]}" not in fields:
-                missing.append(f"o:{name[2:]}")
-    return missing
-
-
 def decode_records(
     fields: Mapping[str, bytes | None], *, complete: bool
 ) -> tuple[ExecutionHeader | None, Records]:

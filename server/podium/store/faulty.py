@@ -187,8 +187,8 @@ class FaultyStore:
     async def heartbeat(self, incarnation: str) -> Heartbeat:
         return await self._call("heartbeat", lambda: self._store.heartbeat(incarnation))
 
-    async def forget(self, incarnation: str) -> None:
-        await self._call("forget", lambda: self._store.forget(incarnation))
+    async def forget(self, incarnation: str, seen_ms: int | None = None) -> None:
+        await self._call("forget", lambda: self._store.forget(incarnation, seen_ms))
 
     # Watchers, definitions, logs
 

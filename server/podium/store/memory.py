@@ -239,8 +239,10 @@ class MemoryStore(EmbeddedStore):
         self._members[incarnation] = now_ms
         return Heartbeat(now_ms, dict(self._members))
 
-    async def forget(self, incarnation: str) -> None:
+    async def forget(self, incarnation: str, seen_ms: int | None = None) -> None:
         self.check_open()
+        if seen_ms is not None and self._members.get(incarnation) != seen_ms:
+            return
         self._members.pop(incarnation, None)
         self.forget_server(incarnation)
 

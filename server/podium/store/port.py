@@ -313,8 +313,11 @@ class Store(Protocol):
 
     async def heartbeat(self, incarnation: str) -> Heartbeat: ...
 
-    async def forget(self, incarnation: str) -> None:
-        """Take a member off the list (clean stop, or every partition of a dead one is empty)."""
+    async def forget(self, incarnation: str, seen_ms: int | None = None) -> None:
+        """Take a member off the list, and its wishes: a clean stop, or nothing of a dead one is left.
+
+        With `seen_ms` only where its last heartbeat is still that one: it may have come back.
+        """
         ...
 
     # Watchers, definitions, logs

@@ -337,8 +337,10 @@ class SqliteStore(SqliteRegistry):
         self._purge(now_ms)
         return Heartbeat(now_ms, dict(self._members))
 
-    async def forget(self, incarnation: str) -> None:
+    async def forget(self, incarnation: str, seen_ms: int | None = None) -> None:
         await self.prepared()
+        if seen_ms is not None and self._members.get(incarnation) != seen_ms:
+            return
         if self._members.pop(incarnation, None) is not None:
             with self.file.write() as connection:
                 connection.execute("DELETE FROM member WHERE incarnation = ?", (incarnation,))

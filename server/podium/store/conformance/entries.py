@@ -159,7 +159,10 @@ async def members_stay_until_forgotten(subject: Subject) -> None:
     assert set(beat.members) == {SERVER, OTHER}
     assert beat.members[OTHER] - beat.members[SERVER] >= 50
     assert beat.members[OTHER] == beat.now_ms
-    await store.forget(SERVER)
+    seen_ms = (await store.heartbeat(OTHER)).members[SERVER]
+    await store.forget(SERVER, seen_ms - 1)
+    assert SERVER in (await store.heartbeat(OTHER)).members
+    await store.forget(SERVER, seen_ms)
     await store.forget(SERVER)
     assert set((await store.heartbeat(OTHER)).members) == {OTHER}
 
