@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench import plan as loads
+from tests.bench import redelivery
 from tests.bench.burning_server import BURNING_EVENT
 from tests.bench.definitions import register
 from tests.bench.figures import Bar, Figure, figure, percentile, ratio
@@ -128,6 +129,11 @@ async def measure_idle(plan: Plan) -> list[Figure]:
     ]
 
 
+async def measure_redelivery(plan: Plan) -> list[Figure]:
+    """A worker killed in mid-task, to the handler of the next one."""
+    return await redelivery.measure_redelivery(PODIUM_COMMAND, plan)
+
+
 MEASUREMENTS: Final[dict[str, Measurement]] = {
     "echo": measure_echo,
     "one-task": measure_one_task,
@@ -135,6 +141,7 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
     "latency": measure_latency,
     "burning": measure_burning,
     "idle": measure_idle,
+    "redelivery": measure_redelivery,
 }
 
 

@@ -1,4 +1,7 @@
-"""`python -m tests.chaos --store sqlite --kills N [--seed S]`: one run, a line, exit 1 on faults."""
+"""`python -m tests.chaos --store sqlite --kills N [--seed S]`: one run, its verdict, exit status.
+
+Exit 1 where there are faults, or where the load was too small to prove anything.
+"""
 
 from __future__ import annotations
 

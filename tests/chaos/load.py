@@ -21,6 +21,7 @@ from podium.conductor import (
     workflow_service_pb2_grpc,
 )
 from podium_worker import Worker, worker_task
+from tests.chaos.overheard import Overheard, OverheardTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -43,6 +44,8 @@ class Ledgers:
         self.runs: dict[str, list[int]] = {}
         """Task id → the numbers that its runs in this worker made."""
         self.errors: dict[str, int] = {}
+        self.worker = Overheard()
+        """Which results were acknowledged."""
 
     @property
     def acknowledged(self) -> list[str]:
@@ -98,7 +101,8 @@ def worker(target: str, ledgers: Ledgers) -> Worker:
             made.append(run)
         return made
 
-    return Worker(target, tasks=tasks(), worker_id="chaos")  # pyright: ignore[reportArgumentType] - WorkerTask
+    transport = OverheardTransport(target, ledgers.worker)
+    return Worker(target, tasks=tasks(), worker_id="chaos", transport=transport)  # pyright: ignore[reportArgumentType] - WorkerTask
 
 
 class Starter:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from tests.chaos.load import Ledgers
 from tests.chaos.run import chaos
+from tests.chaos.verdict import judge
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KILLS = 20
+WORKFLOW = "0123456789abcdef0123456789abcdef"
+TASK = f"{WORKFLOW}.chaos_first.0"
 
 
 @pytest.mark.timeout(300)
@@ -15,3 +24,17 @@ async def test_every_acknowledged_start_finishes_through_twenty_kills() -> None:
     assert found.verdict.faults == []
     assert found.verdict.acknowledged == found.verdict.completed
     assert found.valid, found.line()
+
+
+async def test_the_verdict_misses_what_a_ledger_has_and_the_store_has_not(tmp_path: Path) -> None:
+    # Given clients that were told of a start and of two results, and an empty store
+    ledgers = Ledgers()
+    ledgers.sent["run-1"] = WORKFLOW
+    ledgers.worker.accepted[TASK] = {1: b'{"number":1}', 2: b'{"number":2}'}
+    # Then each is a fault
+    verdict = await judge(tmp_path / "podium.db", ledgers)
+    assert verdict.faults == [
+        f"{WORKFLOW} was acknowledged and is not stored",
+        f"{TASK} was acknowledged for the epochs [1, 2]",
+        f"{TASK} was acknowledged and its workflow is not stored",
+    ]

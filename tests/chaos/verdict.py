@@ -1,16 +1,20 @@
 """The verdict: ledgers against the store that the last server left.
 
-Every acknowledged start must be completed; of each task attempt at most one completion may be
-recorded (history rows); what the second task read must be what the first one's counted run made.
+Every acknowledged start must be completed. Of each task attempt at most one completion may be
+recorded (history rows) and at most one hand-out acknowledged to the worker, and the output stored
+is the one acknowledged. What the second task read must be what the first one's counted run made.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from podium.engine.identity import split_task_id
 from podium.model.execution import TaskStatus, WorkflowStatus
+from podium.runtime.clock import SystemClock
 from podium.store import codec
 from podium.store.sqlite import SqliteStore
 from tests.chaos.load import TASKS
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
     from podium.store.port import Store
     from tests.chaos.load import Ledgers
+    from tests.chaos.overheard import Overheard
 
 HISTORY_LIMIT = 1_000
 
@@ -36,7 +41,7 @@ class Verdict:
 
 async def judge(path: Path, ledgers: Ledgers) -> Verdict:
     """Open the store (no server may have it) and compare."""
-    store = SqliteStore(path)
+    store = SqliteStore(path, SystemClock().now_ms)
     await store.open()
     try:
         verdict = Verdict(runs=sum(len(each) for each in ledgers.runs.values()))
@@ -46,9 +51,31 @@ async def judge(path: Path, ledgers: Ledgers) -> Verdict:
         verdict.faults += [f"{each} answered two keys" for each in doubled]
         for workflow_id in ids:
             await _judge_one(store, workflow_id, ledgers, verdict)
+        verdict.faults += await unstored(store, ledgers.worker)
         return verdict
     finally:
         await store.close()
+
+
+async def unstored(store: Store, worker: Overheard) -> list[str]:
+    """Faults: results that were acknowledged to the worker and do not count."""
+    faults: list[str] = []
+    for task_id, outputs in worker.accepted.items():
+        if len(outputs) > 1:
+            faults.append(f"{task_id} was acknowledged for the epochs {sorted(outputs)}")
+        parts = split_task_id(task_id)
+        assert parts is not None, task_id
+        loaded = await store.load(parts[0], None)
+        if loaded is None:
+            faults.append(f"{task_id} was acknowledged and its workflow is not stored")
+            continue
+        _, records = codec.decode_records(loaded.fields, complete=True)
+        task = records.tasks.get(parts[1])
+        found = None if task is None or task.id != task_id else task.output.value.get("number")
+        wanted = [json.loads(each)["number"] for each in outputs.values()]
+        if [found] != wanted:
+            faults.append(f"{task_id} was acknowledged with {wanted}, stored is {found}")
+    return faults
 
 
 async def _judge_one(store: Store, workflow_id: str, ledgers: Ledgers, verdict: Verdict) -> None:

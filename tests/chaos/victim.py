@@ -1,4 +1,4 @@
-"""The server that is killed: one port and one store for all its lives."""
+"""A server with many lives: one port and one store for all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.bench.processes import ROOT, Failed, end, serving_line, words_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-LISTEN_TRIES = 20
+END_S_MAX = 30
 
 
 def free_port() -> int:
@@ -25,14 +25,13 @@ def free_port() -> int:
 
 
 class Victim:
-    """`podium serve` on a fixed port; `kill` ends it by SIGKILL, `start` begins its next life."""
+    """`podium serve` on a fixed port; `kill` and `stop` end a life, `start` begins the next."""
 
     def __init__(self, folder: Path) -> None:
         self.target = f"127.0.0.1:{free_port()}"
         self.store = folder / "podium.db"
         self._process: asyncio.subprocess.Process | None = None
         self._words = TemporaryFile()  # noqa: SIM115 - lives as long as the victim
-        self.lives = 0
 
     async def start(self) -> None:
         """Serve; returns when calls are accepted."""
@@ -49,7 +48,6 @@ class Victim:
             stdout=asyncio.subprocess.PIPE,
             stderr=self._words,
         )
-        self.lives += 1
         try:
             await serving_line(self._process)
         except Failed as failure:
@@ -61,6 +59,14 @@ class Victim:
         assert self._process is not None, "a victim must live to be killed"
         self._process.send_signal(signal.SIGKILL)
         await self._process.wait()
+
+    async def stop(self) -> tuple[int, str]:
+        """SIGTERM; its exit code and all that its lives wrote to stderr."""
+        assert self._process is not None, "a victim must live to be stopped"
+        self._process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(END_S_MAX):
+            code = await self._process.wait()
+        return code, words_of(self._words)
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -26,6 +26,8 @@ KITCHEN_SINKS: Final = (
     "kitchensink/kitchenSink-ephemeralWorkflowWithStoredTasks.json",
 )
 CHILD_OF_KITCHEN_SINKS: Final = "kitchensink/sub_flow_1.json"
+# Not asked for, but recorded: the kitchen sink of before expressions had braces.
+OLD_KITCHEN_SINK: Final = "kitchensink/wf1.json"
 
 SERVED: Final = frozenset(
     {

@@ -59,14 +59,18 @@ class Ended:
 
 @dataclass(kw_only=True)
 class Script:
-    """What the workers answer. Once the variant's failure was given, everything succeeds."""
+    """What the workers answer. Once the variant's failure was given, everything succeeds.
+
+    `answers` replaces single keys of every output, to lead a definition another way.
+    """
 
     variant: Variant
+    answers: Mapping[str, Any] = field(default_factory=dict)
     answered: int = 0
 
     def result(self, task: Task) -> execution_pb2.TaskResult:
         self.answered += 1
-        status, output = Status.COMPLETED, answer(task.reference_task_name)
+        status, output = Status.COMPLETED, {**answer(task.reference_task_name), **self.answers}
         if self.answered == 1 and self.variant != "ok":
             failed = self.variant == "retry"
             status = Status.FAILED if failed else Status.FAILED_WITH_TERMINAL_ERROR
@@ -258,6 +262,9 @@ def next_open(tree: list[Workflow]) -> Task | None:
 
 
 def ended(workflow: Workflow) -> Ended:
+    """What it came to. The list of its tasks must be their order of scheduling (S-204)."""
+    numbers = [each.seq for each in workflow.tasks]
+    assert numbers == list(range(1, len(numbers) + 1)), f"expected tasks by seq, found {numbers}"
     return Ended(
         status=name_of_workflow(workflow),
         tasks=[

@@ -4,6 +4,9 @@ One file in expectations/ is one definition with one input, in three variants. I
 {"$answer": REF} stands for what the scripted worker answered to REF; other keys beside it were
 added by the server. Ids read ID. `better` names what differs from the recorded run, with the
 reason; a "better" that differs in nothing is an error, as is a difference that is not listed.
+Besides, a file may say `changed` (fields of the definition that were set before it ran), `answers`
+(keys of every worker's output, to lead it another way) and `search` (something listens on the port
+that the definition's HTTP task asks).
 """
 
 from __future__ import annotations
@@ -48,6 +51,13 @@ class Expectation:
     input: dict[str, Any]
     facts: list[str]
     variants: dict[Variant, Outcome]
+    changed: dict[str, Any]
+    answers: dict[str, Any]
+    search: bool
+
+    def document(self) -> dict[str, Any]:
+        """The document that is run: the corpus's, with what is `changed`."""
+        return {**read(self.definition), **self.changed}
 
     def run_key(self, variant: Variant) -> str:
         """Where runs.json has the recorded run."""
@@ -69,6 +79,9 @@ def load(path: Path) -> Expectation:
         input=document["input"],
         facts=document["facts"],
         variants={variant: outcome(document["variants"][variant]) for variant in VARIANTS},
+        changed=document.get("changed", {}),
+        answers=document.get("answers", {}),
+        search=document.get("search", False),
     )
 
 

@@ -13,25 +13,31 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
+SEARCH_NAME: Final = "localhost:9200"
 PODIUM: Final = Path(sys.executable).parent / "podium"
 START_S: Final = 15
 STOP_S: Final = 15
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
+def closed_port() -> Iterator[str]:
+    """An address nothing listens on, and nobody else can take meanwhile: bound, never listening."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{closed.getsockname()[1]}"
+
+
+@contextmanager
+def serving(folder: Path, search: AbstractContextManager[str]) -> Iterator[str]:
     """The address of a server that lives as long as the context. `folder` is for its files.
 
-    What the HTTP tasks of the corpus ask, localhost:9200, is a port nothing listens on.
+    What the HTTP tasks of the corpus ask, localhost:9200, is the address that `search` gives.
     """
-    with socket.socket() as closed:
-        # Bound and never listening: nobody else can take the port while the server runs.
-        closed.bind(("127.0.0.1", 0))
+    with search as found_at:
         config = folder / "podium.toml"
-        config.write_text(
-            f'[http]\nresolve = {{ "localhost:9200" = "127.0.0.1:{closed.getsockname()[1]}" }}\n'
-        )
+        config.write_text(f'[http]\nresolve = {{ "{SEARCH_NAME}" = "{found_at}" }}\n')
         arguments = ["serve", str(config), "--grpc", "127.0.0.1:0"]
         arguments += ["--store", f"sqlite:///{folder}/podium.db"]
         with (folder / "stderr").open("wb") as stderr:

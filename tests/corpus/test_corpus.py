@@ -7,6 +7,7 @@ expectation.py. Which definitions cannot run yet, and why, is a list of its own 
 from __future__ import annotations
 
 import json
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from podium.conductor.request_pb2 import StartWorkflowRequest
 from tests.corpus.definitions import (
     CHILD_OF_KITCHEN_SINKS,
     KITCHEN_SINKS,
+    OLD_KITCHEN_SINK,
     corpus_files,
     definition_of,
     obstacles,
@@ -31,7 +33,8 @@ from tests.corpus.expectation import (
     without_ids,
     without_nulls,
 )
-from tests.corpus.serving import serving
+from tests.corpus.search_stub import search_stub
+from tests.corpus.serving import closed_port, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,25 +52,37 @@ each_case = pytest.mark.parametrize(("expected", "variant"), CASES)
 @pytest.fixture(scope="module")
 def conductor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conductor]:
     """A client of a server that knows every definition the expectations speak of."""
-    files = {each.definition for each in EXPECTATIONS.values()} | {CHILD_OF_KITCHEN_SINKS}
-    with serving(tmp_path_factory.mktemp("corpus")) as address:
-        client = Conductor(address)
-        client.register([definition_of(read(file)) for file in sorted(files)])
-        yield client
-        client.close()
+    with serving(tmp_path_factory.mktemp("corpus"), closed_port()) as address:
+        yield from knowing_all(address)
+
+
+@pytest.fixture(scope="module")
+def searching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conductor]:
+    """As `conductor`, of a server whose HTTP tasks find a search engine."""
+    with serving(tmp_path_factory.mktemp("searching"), search_stub()) as address:
+        yield from knowing_all(address)
+
+
+def knowing_all(address: str) -> Iterator[Conductor]:
+    documents = {each.definition: each.document() for each in EXPECTATIONS.values()}
+    documents[CHILD_OF_KITCHEN_SINKS] = read(CHILD_OF_KITCHEN_SINKS)
+    client = Conductor(address)
+    client.register([definition_of(document) for _, document in sorted(documents.items())])
+    yield client
+    client.close()
 
 
 @each_case
 def test_a_definition_runs_as_expected(
-    conductor: Conductor, expected: Expectation, variant: Variant
+    conductor: Conductor, searching: Conductor, expected: Expectation, variant: Variant
 ) -> None:
     # given the definition as it stands in the corpus: two files may define one name
-    document = read(expected.definition)
-    if "workflowDef" not in document:
-        conductor.overwrite([document])
+    client = searching if expected.search else conductor
+    if "workflowDef" not in expected.document():
+        client.overwrite([expected.document()])
 
     # when scripted workers take one task after the other
-    found = Drive(conductor, Script(variant=variant)).run(start_request(document, expected.input))
+    found = run(client, expected, variant)
 
     # then it comes to what is expected, each task in its place
     wanted = expected.variants[variant]
@@ -81,21 +96,21 @@ def test_a_definition_runs_as_expected(
 def test_an_expectation_is_the_recorded_run_or_better(
     expected: Expectation, variant: Variant
 ) -> None:
-    # given the run of this definition with this input, if there is one
-    run = read(RUNS).get(expected.run_key(variant))
-    if run is not None and run["input"] != expected.input:
-        run = None
-    assert (run is not None) == expected.recorded
+    # given the run of this definition with this input and these answers, if there is one
+    recorded = read(RUNS).get(expected.run_key(variant))
+    if expected.search or expected.answers or (recorded or {}).get("input") != expected.input:
+        recorded = None
+    assert (recorded is not None) == expected.recorded
     wanted = expected.variants[variant]
-    if run is None:
+    if recorded is None:
         assert not wanted.better
         return
 
     # then it is the same, but for what is listed with a reason
     differs = {
-        "status": wanted.status != run["status"],
-        "tasks": sorted(wanted.tasks) != sorted(run["tasks"]),
-        "output": without_nulls(wanted.output) != without_nulls(without_ids(run["output"])),
+        "status": wanted.status != recorded["status"],
+        "tasks": sorted(wanted.tasks) != sorted(recorded["tasks"]),
+        "output": without_nulls(wanted.output) != without_nulls(without_ids(recorded["output"])),
     }
     assert {key for key, different in differs.items() if different} == set(wanted.better)
     assert all(reason.startswith("S-") for reason in wanted.better.values())
@@ -117,11 +132,17 @@ def test_every_definition_that_can_run_is_run_and_the_others_have_a_reason() -> 
     found = {file: "; ".join(obstacles(file, known)) or "runs" for file in known}
 
     # then the inventory says the same, and what runs has its expectation
-    sinks = dict.fromkeys(KITCHEN_SINKS, "runs")
+    sinks = dict.fromkeys([*KITCHEN_SINKS, OLD_KITCHEN_SINK], "runs")
     assert {**found, **sinks} == inventory
     runnable = {file for file, reason in inventory.items() if reason == "runs"}
     assert runnable == {each.definition for each in EXPECTATIONS.values()}
-    assert len(runnable) >= RUNNABLE_LEAST + len(KITCHEN_SINKS)
+    assert len(runnable.difference(sinks)) >= RUNNABLE_LEAST
+
+    # and no recorded run of it is left out
+    stems = {PurePosixPath(file).stem for file in runnable}
+    runs = {key for key in read(RUNS) if key.partition("/")[0] in stems}
+    judged = [each for each in EXPECTATIONS.values() if each.recorded]
+    assert runs == {each.run_key(variant) for each in judged for variant in VARIANTS}
 
 
 def test_a_worker_that_answers_otherwise_is_noticed(conductor: Conductor) -> None:
@@ -129,18 +150,16 @@ def test_a_worker_that_answers_otherwise_is_noticed(conductor: Conductor) -> Non
     expected = EXPECTATIONS["simple_workflow_3_integration_test"]
 
     # when it is driven by another variant's script
-    document = read(expected.definition)
-    found = run(conductor, document, expected.input, "retry")
+    found = run(conductor, expected, "retry")
 
     # then it is not what the variant without a failure must come to
     assert found.tasks != expected.variants["ok"].tasks
     assert found.tasks == expected.variants["retry"].tasks
 
 
-def run(
-    conductor: Conductor, document: dict[str, Any], value: dict[str, Any], variant: Variant
-) -> Ended:
-    return Drive(conductor, Script(variant=variant)).run(start_request(document, value))
+def run(client: Conductor, expected: Expectation, variant: Variant) -> Ended:
+    script = Script(variant=variant, answers=expected.answers)
+    return Drive(client, script).run(start_request(expected.document(), expected.input))
 
 
 def start_request(document: dict[str, Any], value: dict[str, Any]) -> StartWorkflowRequest:

@@ -55,6 +55,8 @@ class Dispatcher:
         self._settles: list[Settle] = []
         self._releases: list[tuple[Release, Callable[[], None]]] = []
         self._flushing = False
+        self.granted_away: dict[tuple[str, int], str] = {}
+        """Leases stored for workers of other servers, until those were seen alive (members.py)."""
         self.granting = True
         """Off while the heartbeat fails or the server drains: no new leases."""
 
@@ -76,7 +78,7 @@ class Dispatcher:
     def credit_changed(self, queue: Queue) -> None:
         """Credit appeared or went: ask the queue, or withdraw the wish a little later."""
         state = self._state(queue)
-        if state.asking or not self.granting:
+        if state.asking or state.resting or not self.granting:
             return
         if any(self._should_ask(state, kind) for kind in KINDS):
             state.asking = True
@@ -254,6 +256,7 @@ class Dispatcher:
             if task is not None and header is not None:
                 hold = task.limits.limited
                 self._settle(Settle(assigned.task_id, assigned.queue, hold=hold))
+                self.granted_away[task.id, task.lease_epoch] = assigned.server
                 self.bus.assigned(assigned.server, task, header)
             else:
                 self._refused(assigned.task_id, assigned.queue)
@@ -298,6 +301,7 @@ class Dispatcher:
                     if self.granting:
                         progress = await self._claim(state, kind) or progress
         except StoreError:
+            state.resting = True
             self._later(state, RETRY_MS)
         finally:
             state.asking = False
@@ -346,6 +350,7 @@ class Dispatcher:
 
         def again() -> None:
             state.retry = None
+            state.resting = False
             spawn(self._tasks, self._look_again(state))
 
         state.retry = self._clock.call_later(delay_ms, again)

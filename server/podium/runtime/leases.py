@@ -80,6 +80,10 @@ class Leases:
         """Whether this server knows the lease (its grace included)."""
         return LeaseName(task_id, lease_epoch) in self._holders
 
+    def known(self) -> tuple[LeaseName, ...]:
+        """All leases of this server, those in their grace included."""
+        return tuple(self._holders)
+
     def add(self, task_id: str, lease_epoch: int, worker: LeaseHolder) -> None:
         """A durable lease was handed to this worker."""
         lease = LeaseName(task_id, lease_epoch)

@@ -93,6 +93,8 @@ class Members:
         self._failing = False
         self._rest_until_ms = 0
         self._unknown_held: dict[str, int] = {}
+        self._ended: dict[LeaseName, int] = {}
+        """Leases known here that the store did not hold at the last look, since when."""
         self._reconciled_ms = 0
         self._distrusted_ms = clock.now_ms()
         self.on_beat: Callable[[], None] = _nothing
@@ -160,6 +162,7 @@ class Members:
         self.on_beat()
         if self._store.capabilities.shared:
             self._see(beat.members, beat.now_ms)
+            self._check_granted(beat)
             owned = owned_by(self._incarnation, self.live)
             if owned != self.owned:
                 await self._own(owned)
@@ -201,6 +204,19 @@ class Members:
             del self._dead_since_ms[gone]
             self._carried.pop(gone, None)
         self.live = tuple(sorted(live))
+
+    def _check_granted(self, beat: Heartbeat) -> None:
+        """A lease granted for a server that was forgotten meanwhile would never be lost: give it
+        back. One that was seen alive after the grant is not forgotten without a look at its leases.
+        """
+        granted = self._dispatcher.granted_away
+        for (task_id, lease_epoch), server in list(granted.items()):
+            seen_ms = beat.members.get(server)
+            if seen_ms is None:
+                del granted[task_id, lease_epoch]
+                self._leases.give_up(task_id, lease_epoch)
+            elif beat.now_ms - seen_ms < DEAD_MS:
+                del granted[task_id, lease_epoch]
 
     async def _own(self, owned: tuple[int, ...]) -> None:
         """Newly owned partitions: their deadlines, and their ready tasks into the queues again."""
@@ -255,12 +271,29 @@ class Members:
             self._leases.lose(LeaseName(task_id, task.lease_epoch))
 
     async def _reconcile(self) -> None:
-        """Leases stored for this server that it does not know (a lost Assigned): give them back."""
+        """Leases stored for this server that it does not know (a lost Assigned): give them back.
+        Leases it knows that are stored no more (a lost Cancel): take them off their workers.
+        """
         now_ms = self._clock.now_ms()
+        known = self._leases.known()
         unknown: dict[str, int] = {}
-        for task_id in await self._store.held(range(PARTITIONS), self._incarnation):
+        held = await self._store.held(range(PARTITIONS), self._incarnation)
+        for task_id in held:
             await self._look_at(task_id, now_ms, unknown)
         self._unknown_held = unknown
+        self._cancel_ended(known, frozenset(held), now_ms)
+
+    def _cancel_ended(self, known: Sequence[LeaseName], held: frozenset[str], now_ms: int) -> None:
+        ended: dict[LeaseName, int] = {}
+        for lease in known:
+            if lease.task_id in held:
+                continue
+            since_ms = self._ended.get(lease, now_ms)
+            if now_ms - since_ms < RECONCILE_AGE_MS:
+                ended[lease] = since_ms
+            elif self._leases.holds(lease.task_id, lease.lease_epoch):
+                self._leases.cancel(lease.task_id, lease.lease_epoch, "its lease has ended")
+        self._ended = ended
 
     async def _look_at(self, task_id: str, now_ms: int, unknown: dict[str, int]) -> None:
         parts = split_task_id(task_id)

@@ -59,7 +59,17 @@ class Bus(Protocol):
 class QueueState:
     """What this server knows of one queue."""
 
-    __slots__ = ("asking", "backlog", "queue", "retry", "retry_ms", "stale", "told", "workers")
+    __slots__ = (
+        "asking",
+        "backlog",
+        "queue",
+        "resting",
+        "retry",
+        "retry_ms",
+        "stale",
+        "told",
+        "workers",
+    )
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
@@ -69,6 +79,8 @@ class QueueState:
         self.asking = False
         self.stale = False
         """A limit or somebody's claim has ended: ask although a wish is noted."""
+        self.resting = False
+        """The store did not answer: not asked before `retry` says so."""
         self.retry: asyncio.TimerHandle | None = None
         self.retry_ms = 0
 

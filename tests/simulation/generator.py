@@ -1,10 +1,12 @@
 """Random workflows with the script that drives them and the end they must come to.
 
 Task types are their own script: a worker of type `fail2` fails while retryCount < 2, `fatal` fails
-for good, `hang` is silent in its first attempt until the response timeout. Each block yields a
-definition fragment and what it will put out, computed here without the engine. At most one block
-per workflow ends it early, and it stands last, so that the expectation is certain under faults too
-(retries are plenty, for faults charge attempts as well).
+for good, `hang` is silent in its first attempt until the response timeout, `again` asks to be
+called back before it completes, `polled` is served by polls as well, of `narrow` two may run at
+once, of `rated` three may begin in two seconds. Each block yields a fragment of a definition and
+what it will put out, computed here without the engine. At most one block per workflow ends it
+early, and it stands last, so that the expectation is certain under faults too (retries are plenty,
+for faults charge attempts as well).
 """
 
 from __future__ import annotations
@@ -19,9 +21,16 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-KINDS = ("ok", "ok", "ok", "slow", "fail1", "fail2", "hang")
+KINDS = (
+    *("ok", "ok", "ok", "slow", "fail1", "fail2", "hang", "again"),
+    *("polled", "polled", "polled", "narrow", "rated"),
+)
+TYPES = (*dict.fromkeys(KINDS), "fatal")
+POLLED = "polled"
 RETRIES = 60
 RESPONSE_S = 20
+PATIENT_S = 3_600
+"""Longer than any run: these types come back by lost leases alone."""
 
 
 @dataclass(slots=True)
@@ -56,10 +65,13 @@ def task_defs() -> list[TaskDef]:
             retry_count=RETRIES,
             retry_delay_seconds=1 if name == "fail2" else 0,
             retry_logic="LINEAR_BACKOFF" if name == "fail2" else "FIXED",
-            response_timeout_seconds=RESPONSE_S,
+            response_timeout_seconds=RESPONSE_S if name in ("hang", "fail2", POLLED) else PATIENT_S,
             timeout_policy="RETRY",
+            concurrent_exec_limit=2 if name == "narrow" else None,
+            rate_limit_per_frequency=3 if name == "rated" else None,
+            rate_limit_frequency_in_seconds=2 if name == "rated" else None,
         )
-        for name in (*dict.fromkeys(KINDS), "fatal")
+        for name in TYPES
     ]
 
 
@@ -111,7 +123,7 @@ class Generator:
         del depth
         kind = self._random.choice(KINDS)
         ref = self._ref(kind)
-        task = {"name": kind, "taskReferenceName": ref, "type": "SIMPLE"}
+        task: Json = {"name": kind, "taskReferenceName": ref, "type": "SIMPLE"}
         task["inputParameters"] = {"seed": "${workflow.input.seed}"}
         return Block([task], {ref: ref})
 

@@ -1,9 +1,8 @@
-"""What a seed decides beforehand: which faults are on, how often, how slow everything is ("swarm")."""
+"""What a seed decides beforehand: which faults are on, how often, how slow all is ("swarm")."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from podium.store.faulty import FaultSettings
@@ -18,6 +17,7 @@ class Swarm:
 
     servers: int
     workers: int
+    pollers: int
     workflows: int
     latency_ms_max: int
     work_ms_max: int
@@ -26,6 +26,7 @@ class Swarm:
     frame_late: float
     result_doubled: float
     muted: float
+    poll_lost: float
     worker_crashes: int
     server_crashes: int
     clock_jumps: bool
@@ -42,6 +43,7 @@ def draw(random: Random) -> Swarm:
     return Swarm(
         servers=random.randint(1, 3),
         workers=random.randint(1, 5),
+        pollers=random.choice([0, 0, 1, 2]),
         workflows=random.randint(2, 6),
         latency_ms_max=random.choice([1, 10, 50, 200]),
         work_ms_max=random.choice([1, 50, 1500]),
@@ -57,19 +59,10 @@ def draw(random: Random) -> Swarm:
         frame_late=rate(0.1),
         result_doubled=rate(0.2),
         muted=rate(0.01),
+        poll_lost=rate(0.3),
         worker_crashes=random.choice([0, 0, 1, 3]),
         server_crashes=random.choice([0, 1, 2]),
         clock_jumps=random.random() < 0.5,
         terminate=random.choice([0.0, 0.3]),
         tasks_max=random.choice([1, 2, 10]),
     )
-
-
-@dataclass(slots=True)
-class Tally:
-    """What happened, by kind; the run of many seeds adds them up."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def add(self, kind: str, count: int = 1) -> None:
-        self.counts[kind] += count

@@ -16,24 +16,21 @@ from podium.engine.settle import is_final
 from podium.model.execution import TaskStatus
 from podium.protocol.frame import ResultVerdict
 from podium.store import codec
+from podium.store.memory import MemoryStore
 from podium.store.port import Committed, partition_of
+from tests.simulation.scene import expect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from podium.model.execution import ExecutionHeader, HistoryRow, TaskChange, TaskRecord
-    from podium.protocol.frame import HandOut, ResultAck, ServerFrame
-    from podium.store.memory import MemoryStore
+    from podium.protocol.frame import ResultAck, ServerFrame
     from podium.store.port import Commit, CommitResult
-    from tests.sim.world import World
+    from tests.simulation.scene import Scene
 
 
 ENDS_LEASE = frozenset({"LoseLease", "ReturnLease", "ReportResult", "Due"})
 """Commands of a commit in which one lease may end and the next begin."""
-
-
-class Violation(AssertionError):
-    """A rule does not hold; the text says which and where."""
 
 
 class Fold:
@@ -68,12 +65,13 @@ class Fold:
 class Checker:
     """One run's checks; `finished` is set for each execution that became terminal."""
 
-    def __init__(self, world: World, store: MemoryStore) -> None:
-        self._world = world
+    def __init__(self, scene: Scene, store: MemoryStore) -> None:
+        self._scene = scene
         self._store = store
         self._folds: dict[str, Fold] = {}
         self._versions: dict[str, int] = {}
         self._leases: dict[str, tuple[int, object]] = {}
+        self._running: dict[str, set[str]] = {}
         self._handed: set[tuple[str, int]] = set()
         self._closed: dict[str, set[int]] = {}
         self.terminal: dict[str, asyncio.Event] = {}
@@ -86,6 +84,10 @@ class Checker:
 
     async def committed(self, commit: Commit) -> None:
         """The store carried out this commit."""
+        with self._scene.judged():
+            await self._committed(commit)
+
+    async def _committed(self, commit: Commit) -> None:
         self.commits += 1
         workflow_id = commit.workflow_id
         before = self._versions.get(workflow_id, 0)
@@ -102,7 +104,7 @@ class Checker:
             row = codec.decode_history(commit.history)
             commands = row.commands
             fold.take(row)
-            self._world.note("commit", f"{workflow_id[:8]} v{before + 1} {'+'.join(commands)}")
+            self._scene.note("commit", f"{workflow_id[:8]} v{before + 1} {'+'.join(commands)}")
         former = [task for task in records.attempts.values() if task is not None]
         for task in [*tasks, *former]:
             self._check_task(fold, task)
@@ -119,13 +121,29 @@ class Checker:
         expect(folded == found, f"history says {folded}, the record {found}", task.id)
         if task.status.terminal:
             self._closed.setdefault(task.id, set()).add(task.closed_epoch)
+        self._check_limit(task)
 
     def _check_lease(self, task: TaskRecord, commands: tuple[str, ...]) -> None:
         epoch, lease = self._leases.get(task.id, (0, None))
         if task.lease is not None and lease is not None and task.lease_epoch != epoch:
             ended = bool(ENDS_LEASE & set(commands))
             expect(ended, "a lease ends before the next begins", (task.id, commands))
+        over = task.lease is None or task.lease_epoch != epoch
+        if lease is not None and over and "ReportResult" in commands:
+            self._closed.setdefault(task.id, set()).add(epoch)
         self._leases[task.id] = (task.lease_epoch, task.lease)
+        if task.lease is not None and task.response_timeout_ms > 0:
+            kinds = [deadline.kind for deadline in task.deadlines]
+            expect("response" in kinds, "a lease has its response deadline", task.id)
+
+    def _check_limit(self, task: TaskRecord) -> None:
+        """No more of a limited type have a lease at once than its limit."""
+        if task.queue is None or task.limits.concurrent <= 0:
+            return
+        running = self._running.setdefault(task.queue.task_type, set())
+        (running.discard if task.lease is None else running.add)(task.id)
+        most = task.limits.concurrent
+        expect(len(running) <= most, f"at most {most} run at once", sorted(running))
 
     def _check_counts(self, header: ExecutionHeader, tasks: Sequence[TaskRecord]) -> None:
         if header.pending:
@@ -168,67 +186,65 @@ class Checker:
 
     def sent(self, server: str, frame: ServerFrame) -> None:
         """A server sends this to a worker."""
-        for task in frame.tasks:
-            self._check_hand_out(server, task)
-        for ack in frame.acks:
-            self._check_ack(server, ack)
+        with self._scene.judged():
+            for task in frame.tasks:
+                self.handed_out(server, task.task_id, task.lease_epoch)
+            for ack in frame.acks:
+                self._check_ack(server, ack)
 
-    def _check_hand_out(self, server: str, task: HandOut) -> None:
-        self._world.note(server, f"hands out {task.task_id[-20:]} epoch {task.lease_epoch}")
-        epoch, _ = self._leases.get(task.task_id, (0, None))
-        expect(task.lease_epoch <= epoch, "a hand-out follows its commit", task)
-        name = (task.task_id, task.lease_epoch)
-        expect(name not in self._handed, "a lease is handed out once", task)
-        self._handed.add(name)
+    def handed_out(self, server: str, task_id: str, lease_epoch: int) -> None:
+        """A worker gets the task, by a frame or by the answer of a poll."""
+        with self._scene.judged():
+            self._scene.note(server, f"hands out {task_id} epoch {lease_epoch}")
+            epoch, _ = self._leases.get(task_id, (0, None))
+            name = (task_id, lease_epoch)
+            expect(lease_epoch <= epoch, "a hand-out follows its commit", name)
+            expect(name not in self._handed, "a lease is handed out once", name)
+            self._handed.add(name)
 
     def _check_ack(self, server: str, ack: ResultAck) -> None:
-        self._world.note(server, f"answers {ack.task_id[-20:]} {ack.lease_epoch} {ack.verdict}")
+        self._scene.note(server, f"answers {ack.task_id} epoch {ack.lease_epoch} {ack.verdict}")
         if ack.verdict is not ResultVerdict.OK:
             return
         closed = self._closed.get(ack.task_id, set())
-        expect(ack.lease_epoch in closed, f"ok follows the commit, closed at {closed}", ack)
+        expect(ack.lease_epoch in closed, f"ok follows the commit, reported: {closed}", ack)
 
     def acknowledged(self, workflow_id: str) -> None:
         """A client was told that this execution is stored."""
-        expect(workflow_id in self._versions, "a start is acknowledged after its commit", workflow_id)
+        with self._scene.judged():
+            known = workflow_id in self._versions
+            expect(known, "a start is acknowledged after its commit", workflow_id)
 
     # The end
 
     async def at_the_end(self) -> None:
         """Everything is finished and quiet: nothing may be left anywhere."""
+        with self._scene.judged():
+            await self._nothing_left()
+
+    async def _nothing_left(self) -> None:
         ready = await self._store.ready(range(256))
         expect(not ready, "no ready entry is left", ready)
         for part in range(256):
             slots = await self._store.slots(part)
             expect(not slots, "no slot is left", slots)
-        for incarnation in self._world.incarnations:
+        for incarnation in self._scene.incarnations:
             left = await self._store.outbox(range(256), incarnation)
             expect(not left, f"no outbox entry of {incarnation} is left", left)
         placed = self._store.queues.placed()
         expect(not placed, "no queue holds a task", placed)
 
 
-class CheckedStore:
-    """The memory store with the checker on its commits; every other verb passes through."""
+class CheckedStore(MemoryStore):
+    """The memory store with the checker on its commits."""
 
-    def __init__(self, store: MemoryStore) -> None:
-        self._store = store
-        self.checker: Checker
-
-    def __getattr__(self, verb: str) -> object:
-        return getattr(self._store, verb)
+    checker: Checker
 
     async def commit(self, commits: Sequence[Commit]) -> list[CommitResult]:
         results: list[CommitResult] = []
         for commit in commits:
-            result = (await self._store.commit([commit]))[0]
+            result = (await super().commit([commit]))[0]
             results.append(result)
             if isinstance(result, Committed):
                 await self.checker.committed(commit)
         return results
-
-
-def expect(holds: bool, rule: str, found: object) -> None:  # noqa: FBT001 - reads as an assertion
-    """Raise a Violation that names the rule and what was found."""
-    if not holds:
-        raise Violation(f"expected that {rule}, found {found}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from podium.api.frames import server_message_of, worker_frame_of
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
     from podium.protocol.frame import ServerFrame, WorkerFrame
     from podium.protocol.problem import EndCode
-    from tests.sim.checkers import Checker
-    from tests.sim.settings import Swarm, Tally
-    from tests.sim.world import World
+    from tests.simulation.checkers import Checker
+    from tests.simulation.scene import Scene
 
 LATE_MS = 3_000
 Item = TypeVar("Item")
@@ -68,11 +67,11 @@ class Lane(Generic[Item]):
 class Wire:
     """One stream."""
 
-    def __init__(self, swarm: Swarm, random: Random, tally: Tally) -> None:
-        self.swarm = swarm
+    def __init__(self, scene: Scene, random: Random, name: str) -> None:
+        self.swarm = scene.swarm
         self.random = random
-        self.tally = tally
-        self.faulty = True
+        self.name = name
+        self._scene = scene
         self.broken = False
         self.reason: tuple[str, str] = ("UNAVAILABLE", "the stream was cut")
         self.up: Lane[pb.WorkerFrame] = Lane(self)
@@ -84,10 +83,7 @@ class Wire:
         return (self.random.uniform(0, most_ms) + (LATE_MS if late else 0)) / 1000
 
     def happens(self, kind: str, probability: float) -> bool:
-        if not self.faulty or probability <= 0 or self.random.random() >= probability:
-            return False
-        self.tally.add(kind)
-        return True
+        return self._scene.happens(kind, probability, self.random, self.name)
 
     def tick(self) -> None:
         """Each frame may cut the wire, or silence a direction of it."""
@@ -158,24 +154,41 @@ class WorkerEnd:
         self._wire.cut()
 
 
+class Server(Protocol):
+    """What a worker connects to."""
+
+    @property
+    def name(self) -> str: ...
+
+    def accept(self, wire: Wire) -> None: ...
+
+
+class Servers(Protocol):
+    """Where a worker finds one."""
+
+    def some(self, random: Random) -> Server | None: ...
+
+
 class SimTransport:
     """podium_worker.Transport: connects to some server that is up."""
 
-    def __init__(self, world: World, random: Random) -> None:
-        self._world = world
+    def __init__(self, scene: Scene, nodes: Servers, random: Random, name: str) -> None:
+        self._scene = scene
+        self._nodes = nodes
         self._random = random
+        self._name = name
         self.wires: list[Wire] = []
 
     async def connect(self) -> WorkerEnd:
-        await asyncio.sleep(self._random.uniform(0, self._world.swarm.latency_ms_max) / 1000)
-        node = self._world.some_node(self._random)
+        await asyncio.sleep(self._random.uniform(0, self._scene.swarm.latency_ms_max) / 1000)
+        node = self._nodes.some(self._random)
         if node is None:
             raise ConnectionLost("UNAVAILABLE", "no server is up")
-        wire = Wire(self._world.swarm, self._random, self._world.tally)
-        wire.faulty = self._world.faulty
+        wire = Wire(self._scene, self._random, self._name)
         self.wires = [each for each in self.wires if not each.broken]
         self.wires.append(wire)
         node.accept(wire)
+        self._scene.note(self._name, f"connects to {node.name}")
         return WorkerEnd(wire)
 
     async def close(self) -> None:

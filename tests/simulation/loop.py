@@ -50,7 +50,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def _write_to_self(self) -> None:
         pass
 
-    def run_in_executor(self, executor: object, func: object, *args: object) -> NoReturn:  # pyright: ignore[reportIncompatibleMethodOverride] - never returns
+    def run_in_executor(self, executor: object, func: object, *args: object) -> NoReturn:
         raise RuntimeError("a thread in the simulation")
 
 

@@ -1,0 +1,1 @@
+"""Deterministic simulation: production code above the ports, on virtual time, seeded faults."""
