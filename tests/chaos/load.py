@@ -20,7 +20,7 @@ from podium.conductor import (
     request_pb2,
     workflow_service_pb2_grpc,
 )
-from podium_worker import Worker, worker_task
+from podium_worker import TaskContext, Worker, WorkerTask, worker_task
 from tests.chaos.overheard import Overheard, OverheardTransport
 
 if TYPE_CHECKING:
@@ -87,22 +87,24 @@ def worker(target: str, ledgers: Ledgers) -> Worker:
     """Serves both tasks; every run gets a number of its own."""
     numbers = itertools.count(1)
 
-    def tasks() -> list[object]:
-        made = []
+    def tasks() -> list[WorkerTask]:
+        made: list[WorkerTask] = []
         for name in TASKS:
 
             @worker_task(name, tasks_max=200)
-            async def run(task_input: Mapping[str, object], context: object) -> dict[str, object]:
+            async def run(
+                task_input: Mapping[str, object], context: TaskContext
+            ) -> dict[str, object]:
                 await asyncio.sleep(0.02)  # long enough to be in hand at a kill
                 number = next(numbers)
-                ledgers.runs.setdefault(context.task_id, []).append(number)  # pyright: ignore[reportAttributeAccessIssue] - TaskContext
+                ledgers.runs.setdefault(context.task_id, []).append(number)
                 return {"number": number, "input": dict(task_input)}
 
             made.append(run)
         return made
 
     transport = OverheardTransport(target, ledgers.worker)
-    return Worker(target, tasks=tasks(), worker_id="chaos", transport=transport)  # pyright: ignore[reportArgumentType] - WorkerTask
+    return Worker(target, tasks=tasks(), worker_id="chaos", transport=transport)
 
 
 class Starter:

@@ -28,6 +28,8 @@ class Overheard:
         self.refused: dict[Hold, int] = {}
         """Other verdicts."""
         self.resumed: set[Hold] = set()
+        self.pongs = 0
+        """Frames with results that have arrived: a Ping goes with each."""
         self._told = asyncio.Event()
 
     @property
@@ -43,6 +45,8 @@ class Overheard:
     def said(self, frame: pb.WorkerFrame) -> None:
         for result in frame.results:
             self.sent[result.task_id, result.lease_epoch] = result.output.json
+        if frame.results:
+            frame.ping.nonce = 1
         self._told.set()
 
     def heard(self, frame: pb.ServerFrame) -> None:
@@ -52,6 +56,7 @@ class Overheard:
                 self.accepted.setdefault(ack.task_id, {})[ack.lease_epoch] = self.sent[hold]
             else:
                 self.refused[hold] = ack.verdict
+        self.pongs += frame.HasField("pong")
         self.resumed |= {(each.task_id, each.lease_epoch) for each in frame.welcome.resumed}
         self._told.set()
 

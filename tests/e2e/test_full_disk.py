@@ -79,14 +79,16 @@ async def test_a_full_disk_loses_nothing_and_work_goes_on_with_space(disk: Path)
             # Given a worker with a task in hand, and a disk that fills up under starts
             held_id = await client.start("held")
             await stays.has_taken()
+            started = [await client.start("waits", BIG)]
             filler = fill(disk)
-            started, refusal = await start_until_refused(client, "waits")
+            more, refusal = await start_until_refused(client, "waits")
+            started += more
             # Then the start that does not fit is refused, in clear words
             assert refusal == f"RESOURCE_EXHAUSTED: {REFUSAL}"
-            # And the result that its worker sends is not acknowledged
+            # And the result that its worker sends arrives and is not acknowledged
             stays.go.set()
             said = stays.overheard
-            await said.until(lambda: bool(said.sent))
+            await said.until(lambda: said.pongs > 0)
             assert await start_until_refused(client, "waits") == ([], refusal)
             assert (said.accepted, said.refused) == ({}, {})
             # And reads are answered

@@ -6,7 +6,7 @@ The store counts commits; a Hand is a worker whose results the test decides.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from podium.engine.bind import bind
 from podium.engine.command import Start
@@ -234,6 +234,6 @@ def chain(name: str, *types: str) -> WorkflowDef:
     return WorkflowDef(name=name, tasks=tasks)
 
 
-def quick(name: str, **settings: object) -> TaskDef:
+def quick(name: str, **settings: Any) -> TaskDef:
     """A task definition without retry delay."""
-    return TaskDef(name=name, retry_delay_seconds=0, **settings)  # pyright: ignore[reportArgumentType] - settings are fields of TaskDef
+    return TaskDef(name=name, retry_delay_seconds=0, **settings)

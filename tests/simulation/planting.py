@@ -22,6 +22,10 @@ COPIED = ("server", "workers", "tests")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".pytest_cache")
 
 
+PATHS = "import podium, tests.simulation as own; print(*podium.__path__, *own.__path__)"
+"""Prints where the copied packages are imported from."""
+
+
 def find_planted() -> int:
     """Exit code: 0 where every planted bug is found."""
     missed = [patch.stem for patch in PATCHES if not find(patch)]
@@ -70,7 +74,11 @@ def run_seeds(copy: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     start = [sys.executable, "-P"]
     where = subprocess.run(
-        [*start, "-c", "import podium, tests.simulation; print(*podium.__path__, *tests.simulation.__path__)"],
+        [
+            *start,
+            "-c",
+            "import podium, tests.simulation; print(*podium.__path__, *tests.simulation.__path__)",
+        ],
         cwd=copy,
         env=environment,
         capture_output=True,

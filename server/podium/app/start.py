@@ -7,7 +7,7 @@ first byte with the key, so that both live in one partition.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 from zlib import crc32
 
 import msgspec
@@ -20,6 +20,7 @@ from podium.engine.command import Rejected, Start
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.model.definition import WorkflowDef, decode_workflow
 from podium.model.payload import EMPTY, Payload
+from podium.model.queue import PRIORITY_MAX
 from podium.registry.failure import RegistryFailure
 from podium.runtime.letter import AlreadyRecorded, DecisionFailed
 from podium.runtime.relay import StartRefused
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from podium.engine.transition import StartChild
     from podium.registry.registry import Bound
 
-PRIORITY_MAX: Final = 99
 IdempotencyStrategy = Literal["FAIL", "RETURN_EXISTING", "FAIL_ON_RUNNING"]
 
 

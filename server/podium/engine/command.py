@@ -48,7 +48,7 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GrantLease(msgspec.Struct, frozen=True, kw_only=True):
-    """Hand the ready task to a worker: epoch + 1, IN_PROGRESS, pollCount + 1, response deadline armed."""
+    """Hand the ready task to a worker: epoch + 1, IN_PROGRESS, pollCount + 1, deadline armed."""
 
     task_id: str
     lease: Lease
@@ -116,7 +116,7 @@ class Terminate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Continue(msgspec.Struct, frozen=True, kw_only=True):
-    """Go on with a transition that was cut at its limit of records; `cursor` is the engine's own."""
+    """Go on with a transition that was cut at its limit; `cursor` is the engine's own."""
 
     cursor: str
 
@@ -153,7 +153,7 @@ class Verdict(StrEnum):
     CLOSED = "closed"
     """The task or workflow had already ended: nothing changed."""
     NOOP = "noop"
-    """Legal, and nothing to do (a deadline that is no longer armed, a result that was accepted before)."""
+    """Legal, and nothing to do (a deadline no longer armed, a result accepted before)."""
 
 
 class Outcome(msgspec.Struct, frozen=True):

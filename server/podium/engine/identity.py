@@ -9,11 +9,8 @@ from __future__ import annotations
 from base64 import b32encode
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID, uuid5
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 KEY_BYTES: Final = 10
 NAMESPACE: Final = UUID("6f1c7f0e-5a0b-5c6e-9a53-3b1c1b0f7d11")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -32,11 +32,10 @@ from podium.engine.timing import MS
 from podium.engine.work import Step, read_cursor
 from podium.model.execution import ExecutionHeader, WorkflowStatus
 from podium.model.payload import EMPTY, Payload
+from podium.model.queue import PRIORITY_MAX
 
 if TYPE_CHECKING:
     from podium.engine.state import Asking
-
-PRIORITY_MAX: Final = 99
 
 
 def start(draft: State, command: Start) -> Asking[Outcome]:

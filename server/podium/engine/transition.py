@@ -1,4 +1,4 @@
-"""What decide gives back: changed records and effects as plain data, and what it may ask for on the way.
+"""What decide gives back: changed records and effects as plain data, and what it may ask for.
 
 A Transition describes one atomic commit completely; nothing else may be needed for the state to be
 right. Effects are carried out from the durable outbox, at least once, so each is idempotent.

@@ -1,4 +1,4 @@
-"""Records of one execution: header, tasks, joins, branches, history. Stored bytes never change meaning.
+"""Records of one execution: header, tasks, joins, branches, history; stored for ever.
 
 Rules: new fields are appended with a default and nothing is reordered (the records are stored as
 arrays); times are epoch milliseconds, 0 = not yet. Nothing here knows how it is stored or decided.
@@ -13,7 +13,7 @@ import msgspec
 
 from podium.model.definition import TaskDef
 from podium.model.payload import EMPTY, Payload
-from podium.model.queue import Deadline, LeaseKind, Limits, Queue, UNLIMITED
+from podium.model.queue import UNLIMITED, Deadline, LeaseKind, Limits, Queue
 
 
 class WorkflowStatus(StrEnum):
@@ -90,7 +90,7 @@ class Lease(Stored, frozen=True):
 
 
 class TaskRecord(Stored, frozen=True):
-    """One attempt of one task. `id` = workflow id + "." + key + "." + attempt (engine/identity.py)."""
+    """One attempt of one task. `id` = "<workflow id>.<key>.<attempt>" (engine/identity.py)."""
 
     id: str
     key: str
@@ -103,7 +103,7 @@ class TaskRecord(Stored, frozen=True):
     status: TaskStatus
     iteration: tuple[int, ...] = ()
     branch: str = ""
-    """Key of the dynamic fork branch whose BranchRecord holds the node; "" = the definition's own graph."""
+    """Key of the BranchRecord that holds the node; "" = the definition's own graph."""
     reason: str | None = None
     retry_count: int = 0
     poll_count: int = 0
@@ -167,7 +167,7 @@ class BranchRecord(Stored, frozen=True):
 
 
 class ExecutionHeader(Stored, frozen=True):
-    """State of an execution that each commit rewrites; constant in size whatever the number of tasks."""
+    """State of an execution that each commit rewrites; its size does not grow with the tasks."""
 
     id: str
     name: str
@@ -193,7 +193,7 @@ class ExecutionHeader(Stored, frozen=True):
     """Key of the task with the highest seq, the workflow's output when none is defined (S-237)."""
     terminate_key: str = ""
     permissive_failures: tuple[str, ...] = ()
-    """Reason texts of permissive tasks that gave up, the first few; they fail the workflow at its end."""
+    """Reasons of permissive tasks that gave up, the first few; they fail the workflow's end."""
     permissive_failure_count: int = 0
     failed_refs: tuple[str, ...] = ()
     failed_names: tuple[str, ...] = ()

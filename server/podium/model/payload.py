@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     JsonValue: TypeAlias = (
-        "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+        "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
     )
 else:
     JsonValue = Any  # msgspec cannot resolve a recursive alias; it checks JSON by itself.

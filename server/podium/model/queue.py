@@ -9,6 +9,7 @@ import msgspec
 DeadlineKind = Literal["response", "poll", "timeout", "total", "retry", "workflow"]
 LeaseKind = Literal["stream", "poll"]
 
+PRIORITY_MAX: Final = 99
 SCORE_CLASS_SPAN: Final = 10**13
 """One priority class spans 10^13 ms; class = 99 - priority, so a higher priority sorts first."""
 
@@ -55,5 +56,5 @@ class Deadline(msgspec.Struct, frozen=True, array_like=True):
 
 def ready_score(priority: int, ready_ms: int) -> int:
     """The place in a queue: priority first, then age."""
-    assert 0 <= priority <= 99, priority
-    return (99 - priority) * SCORE_CLASS_SPAN + ready_ms
+    assert 0 <= priority <= PRIORITY_MAX, priority
+    return (PRIORITY_MAX - priority) * SCORE_CLASS_SPAN + ready_ms

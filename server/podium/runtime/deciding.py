@@ -127,7 +127,7 @@ class Deciding:
         """Drive the work as far as it goes without waiting; the rest in a task."""
         try:
             need = self._advance(work, None)
-        except Exception as error:  # noqa: BLE001 - one bad decision harms only its own execution
+        except Exception as error:  # noqa: BLE001 - it harms only its own execution
             self._raised(mailbox, work, error)
             return
         if need is None:
@@ -147,7 +147,7 @@ class Deciding:
                 return
             try:
                 need = self._advance(work, answer)
-            except Exception as error:  # noqa: BLE001 - one bad decision harms only its own execution
+            except Exception as error:  # noqa: BLE001 - it harms only its own execution
                 self._raised(mailbox, work, error)
                 return
         self._commit(mailbox, work)
@@ -164,7 +164,9 @@ class Deciding:
                 if work.generator is None and not self._next_step(work):
                     return None
                 assert work.generator is not None
-                return work.generator.send(answer)  # pyright: ignore[reportArgumentType] - a generator begins with None
+                if answer is None:
+                    return next(work.generator)
+                return work.generator.send(answer)
             except StopIteration as done:
                 self._decided(work, done.value)
             except Rejected as rejected:
@@ -225,7 +227,7 @@ class Deciding:
         try:
             actor = work.decided[0][0].actor if work.decided else ""
             transition = work.draft.finish(actor)
-        except Exception as error:  # noqa: BLE001 - one bad decision harms only its own execution
+        except Exception as error:  # noqa: BLE001 - it harms only its own execution
             self._raised(mailbox, work, error)
             return
         if transition is None and not work.fresh:  # perhaps the cache is behind the store: look

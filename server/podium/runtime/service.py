@@ -58,6 +58,8 @@ class Registry(Definitions, Protocol):
 class Runtime:
     """Everything between the edges and the store, for one incarnation."""
 
+    _refreshing = False
+
     def __init__(
         self, *, store: Store, registry: Registry, clock: Clock, ids: Ids, settings: Settings
     ) -> None:
@@ -68,22 +70,9 @@ class Runtime:
         self.incarnation = ids.incarnation()
         self._registry = registry
         self._tasks: set[asyncio.Task[None]] = set()
-        self._refreshing = False
         named = {"incarnation": self.incarnation}
         self.committer = Committer(store, clock)
-        loader = Loader(store, registry)
-        cache = Cache(settings.cache_bytes)
-        shared = store.capabilities.shared
-        self.deciding = Deciding(
-            loader=loader,
-            committer=self.committer,
-            cache=cache,
-            clock=clock,
-            ids=ids,
-            shared=shared,
-            **named,
-        )
-        self.executor = Executor(deciding=self.deciding, loader=loader, cache=cache, shared=shared)
+        self._make_executor(settings.cache_bytes)
         self.dispatcher = Dispatcher(
             store=store, clock=clock, executor=self.executor, limiter=registry, **named
         )
@@ -121,6 +110,21 @@ class Runtime:
             **named,
         )
         self._wire()
+
+    def _make_executor(self, cache_bytes: int) -> None:
+        loader = Loader(self.store, self._registry)
+        cache = Cache(cache_bytes)
+        shared = self.store.capabilities.shared
+        self.deciding = Deciding(
+            loader=loader,
+            committer=self.committer,
+            cache=cache,
+            clock=self.clock,
+            ids=self.ids,
+            incarnation=self.incarnation,
+            shared=shared,
+        )
+        self.executor = Executor(deciding=self.deciding, loader=loader, cache=cache, shared=shared)
 
     def _wire(self) -> None:
         """The few links that would be circular as arguments."""

@@ -1,12 +1,12 @@
 """The store port: few verbs, each one atomic, that every backend implements (distribution.md §2).
 
-Rules: values are bytes (store/codec.py makes them), never model records; every verb is safe to repeat
-after an unknown outcome; a verb that fails raises `StoreUnavailable` (outcome unknown) or
+Rules: values are bytes (store/codec.py makes them), never model records; every verb is safe to
+repeat after an unknown outcome; a verb that fails raises `StoreUnavailable` (outcome unknown) or
 `StoreFull` (nothing was written). Time is the store's own, in epoch ms. What one group decided
 travels together: `commit` and the queue verbs take batches, each element atomic by itself.
 
-Partition = `partition_of(workflow_id)`. The `ready`, `slot` and `held` entries of a partition are the
-truth; queues (`r`, `f`, `w`, `lim` of distribution.md §1) are a cache that `rebuild` can make anew.
+Partition = `partition_of(workflow_id)`. The `ready`, `slot` and `held` entries of a partition are
+the truth; queues (`r`, `f`, `w`, `lim` of distribution.md §1) are a cache made from them.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ OUTBOX_DONE_LIMIT: Final = 64
 HISTORY_ROWS_LIMIT: Final = 20_000
 
 HEX: Final = frozenset("0123456789abcdef")
+UUID_LENGTH: Final = 36
 
 
 def partition_of(workflow_id: str) -> int:
     """First byte of a UUID in hex; crc32 & 255 of any other id."""
-    if len(workflow_id) == 36 and workflow_id[0] in HEX and workflow_id[1] in HEX:
+    if len(workflow_id) == UUID_LENGTH and workflow_id[0] in HEX and workflow_id[1] in HEX:
         return int(workflow_id[:2], 16)
     return crc32(workflow_id.encode("utf-8", "surrogatepass")) & 255
 
@@ -94,7 +95,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: str = ""
     """The writing server; names the outbox list."""
     outbox_done: tuple[tuple[str, int], ...] = ()
-    """(incarnation, sequence) entries of the same partition that are carried out; at most OUTBOX_DONE_LIMIT."""
+    """(incarnation, sequence) of the same partition, carried out; at most OUTBOX_DONE_LIMIT."""
     history: bytes | None = None
     history_position: int = 0
     idempotency: Idempotency | None = None
@@ -105,7 +106,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """Durable (or will be before the call returns). `outbox` = sequences given to Commit.outbox, in order."""
+    """Durable when the call returns. `outbox` = sequences given to Commit.outbox, in order."""
 
     version: int
     outbox: tuple[int, ...] = ()
@@ -113,7 +114,7 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 class Conflict(msgspec.Struct, frozen=True):
-    """Another version is stored: nothing changed. version 0 = no such execution (or it is tombstoned)."""
+    """Another version is stored: nothing changed. 0 = no such execution (or a tombstone)."""
 
     version: int
     fields: dict[str, bytes | None] = {}
@@ -137,7 +138,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 class Assigned(msgspec.Struct, frozen=True):
-    """A claim: `task_id` is invisible for CLAIM_MS and belongs to `server`, which wants it by `kind`."""
+    """A claim: `task_id` is invisible for CLAIM_MS, for `server`, which wants it by `kind`."""
 
     task_id: str
     queue: Queue
@@ -147,8 +148,8 @@ class Assigned(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """Nothing was handed out: "backlog" (work waits for a worker), or a limit admits the head at `at_ms`,
-    or the pushed task is in flight until `at_ms` (push again then).
+    """Nothing was handed out: "backlog" (work waits for a worker), or a limit admits the head at
+    `at_ms`, or the pushed task is in flight until `at_ms` (push again then).
     """
 
     reason: Literal["backlog", "limited", "in_flight"]
@@ -166,8 +167,8 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class WantResult(msgspec.Struct, frozen=True):
-    """Claimed tasks in order. `backlog` = more are ready; `at_ms` > 0 = a limit or a claim of another
-    server ends then (want again).
+    """Claimed tasks in order. `backlog` = more are ready; `at_ms` > 0 = a limit or a claim of
+    another server ends then (want again).
     """
 
     claims: tuple[Claim, ...]
@@ -216,7 +217,7 @@ class Release(msgspec.Struct, frozen=True):
 
 
 class DefinitionRow(msgspec.Struct, frozen=True):
-    """A stored definition or other registry document: kind ∈ workflow, task, bound, event_handler."""
+    """A stored registry document: kind ∈ workflow, task, bound, event_handler."""
 
     kind: str
     name: str
@@ -246,11 +247,11 @@ class Store(Protocol):
         ...
 
     async def remove(self, workflow_id: str, version: int, tombstone_until_ms: int) -> bool:
-        """Delete an execution with all its entries; a tombstone keeps late entries from restarting it."""
+        """Delete an execution and its entries; a tombstone keeps late ones from restarting it."""
         ...
 
     async def tombstone(self, workflow_id: str, until_ms: int) -> bool:
-        """Forbid a child that does not exist yet. False where the execution exists (terminate it instead)."""
+        """Forbid a child that does not exist yet. False where it exists (terminate it instead)."""
         ...
 
     async def history(self, workflow_id: str, after: int, limit: int) -> list[bytes]:
@@ -263,25 +264,25 @@ class Store(Protocol):
 
     # Queues
     async def push_assign(self, pushes: Sequence[Ready]) -> list[PushResult]:
-        """Put each into its queue (idempotent: same score) and hand the head to a waiting server."""
+        """Put each into its queue (same score: idempotent), hand the head to a waiting server."""
         ...
 
     async def want(
         self, server: str, queue: Queue, count: int, *, kind: LeaseKind, limits: Limits
     ) -> WantResult:
-        """Claim up to `count`; the rest is noted as wanted. The count replaces the server's former wish
-        of that kind on that queue; 0 withdraws.
+        """Claim up to `count`; the rest is noted as wanted. The count replaces the server's
+        former wish of that kind on that queue; 0 withdraws.
         """
         ...
 
     async def settle(self, settles: Sequence[Settle]) -> None: ...
 
     async def unclaim(self, task_id: str, queue: Queue) -> None:
-        """End a claim early: a task that is still ready is back in its place, another one is gone."""
+        """End a claim early: a task still ready is back in its place, another one is gone."""
         ...
 
     async def release(self, releases: Sequence[Release]) -> list[PushResult | None]:
-        """Free slots; each answer as push_assign for the queue's head, None when the queue is empty."""
+        """Free slots; each answer as push_assign for the queue's head, None for an empty queue."""
         ...
 
     async def queue_size(self, queue: Queue) -> int: ...
@@ -314,7 +315,7 @@ class Store(Protocol):
     async def heartbeat(self, incarnation: str) -> Heartbeat: ...
 
     async def forget(self, incarnation: str, seen_ms: int | None = None) -> None:
-        """Take a member off the list, and its wishes: a clean stop, or nothing of a dead one is left.
+        """Take a member and its wishes off the list: a clean stop, or nothing of it is left.
 
         With `seen_ms` only where its last heartbeat is still that one: it may have come back.
         """
@@ -349,7 +350,7 @@ class Store(Protocol):
     async def publish(self, server: str, message: bytes) -> None: ...
 
     def subscribe(self, server: str, deliver: Deliver | None) -> None:
-        """`deliver(message)` is called in the loop for each message to `server`; None unsubscribes."""
+        """`deliver(message)` is called in the loop for each message; None unsubscribes."""
         ...
 
 

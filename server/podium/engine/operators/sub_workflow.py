@@ -21,6 +21,7 @@ from podium.engine.timing import MS, first_deadlines, started_deadlines
 from podium.engine.transition import StartChild
 from podium.model.execution import ParentLink, TaskStatus
 from podium.model.payload import EMPTY, Payload
+from podium.model.queue import PRIORITY_MAX
 
 if TYPE_CHECKING:
     from podium.engine.graph import Place
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 SUB_WORKFLOW_TYPE: Final = "SUB_WORKFLOW"
 ID_KEY: Final = "subWorkflowId"
-PRIORITY_MAX: Final = 99
 
 
 def run(draft: State, place: Place) -> Asking[None]:
