@@ -11,6 +11,7 @@ Failures: CannotServe (what was expected and found, and what helps).
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import signal
@@ -55,6 +56,10 @@ STREAMS_MS: Final = 1_500
 """After GoAway a worker has this long to bring its results; then its stream is ended."""
 CALLS_MS: Final = 3_000
 """Calls in flight are answered within this, or end with UNAVAILABLE (Wait and Watch mostly do)."""
+COLLECT_AFTER: Final = 20_000
+"""More objects than this must have come and stayed (Python's own: 700)."""
+COLLECT_MIDDLE_EVERY: Final = 50
+COLLECT_OLD_EVERY: Final = 20
 LOG_LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 SQLITE: Final = "sqlite:///"
 MEMORY: Final = "memory://"
@@ -81,9 +86,21 @@ async def _serve(settings: Settings) -> None:
         host, _ = read_listen(settings.grpc.listen)
         _announce(event="serving", grpc=f"{host}:{port}", store=settings.store.url)
         server.listening()
+        _spare_the_collector()
         await over.wait()
     finally:
         await server.stop()
+
+
+def _spare_the_collector() -> None:
+    """Let Python's cycle collector leave alone what stays, and look at the rest less often.
+
+    Records, cached executions and commits hold no cycles, so reference counts free them; walking
+    them again and again took a fifth of the time of a saturated server (measured).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, COLLECT_MIDDLE_EVERY, COLLECT_OLD_EVERY)
 
 
 def _announce(**event: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
 
+from podium.engine.timing import has
 from podium.engine.transition import ReleaseSlot, Transition
 from podium.model.execution import HistoryRow, TaskChange, TaskRecord, TaskStatus
 from podium.model.queue import Deadline, Ready
@@ -27,8 +28,9 @@ def ready_of(task: TaskRecord | None) -> Ready | None:
     """The task's place in its queue, or None where no worker may take it now."""
     if task is None or task.status is not TaskStatus.SCHEDULED or task.queue is None:
         return None
-    if any(deadline.kind == "retry" for deadline in task.deadlines):
-        return None
+    for deadline in task.deadlines:
+        if deadline.kind == "retry":
+            return None
     return Ready(task.id, task.queue, task.score, task.limits)
 
 
@@ -49,9 +51,12 @@ def pairs(draft: State) -> list[Pair]:
 def fresh(draft: State) -> tuple[Ready, ...]:
     """Tasks that became ready in this draft and are not granted."""
     found: list[Ready] = []
-    for before, after in pairs(draft):
+    for key, after in draft.tasks.changed.items():  # an attempt that was moved aside has ended
         ready = ready_of(after)
-        if ready is not None and ready != ready_of(before):
+        if ready is None:
+            continue
+        before = draft.tasks.before(key)
+        if before is None or ready != ready_of(before):
             found.append(ready)
     return tuple(found)
 
@@ -91,10 +96,11 @@ class Differences:
 
     def _deadlines(self, before: TaskRecord | None, after: TaskRecord) -> None:
         old = before.deadlines if before else ()
-        kinds = {deadline.kind for deadline in after.deadlines}
-        self.armed += [deadline for deadline in after.deadlines if deadline not in old]
+        for deadline in after.deadlines:
+            if deadline not in old:
+                self.armed.append(deadline)
         for deadline in old:
-            if deadline.kind not in kinds:
+            if not has(after.deadlines, deadline.kind):
                 self.disarmed.append((deadline.task_id, deadline.kind))
 
     def _readiness(self, before: TaskRecord | None, after: TaskRecord) -> None:
@@ -130,8 +136,8 @@ def change_of(before: TaskRecord | None, after: TaskRecord) -> TaskChange:
         after.ref,
         after.attempt,
         after.retry_count,
-        before.status.value if before else "",
-        after.status.value,
+        before.status if before else "",
+        after.status,
         after.lease_epoch,
         after.id,
     )
@@ -147,6 +153,7 @@ def collect(draft: State, actor: str) -> Transition | None:
     found = Differences()
     for before, after in pairs(draft):
         found.add(before, after)
+    tasks, attempts, branches = draft.tasks, draft.attempts, draft.branches
     created = draft.stored_header is None
     workflow_deadline(draft, found)
     position = header.history_position + 1
@@ -158,10 +165,10 @@ def collect(draft: State, actor: str) -> Transition | None:
         input=draft.input if created else None,
         variables=draft.variables if created else None,
         output=None if same_output and not created else draft.output,
-        tasks={key: task for key, task in draft.tasks.changed.items() if task is not None},
-        attempts={k: task for k, task in draft.attempts.changed.items() if task is not None},
-        joins=dict(draft.joins.changed),
-        branches={k: each for k, each in draft.branches.changed.items() if each is not None},
+        tasks=tasks.present_changes(),
+        attempts=attempts.present_changes() if attempts.changed else {},
+        joins=draft.joins.changed,
+        branches=branches.present_changes() if branches.changed else {},
         armed=tuple(found.armed),
         disarmed=tuple(found.disarmed),
         ready=tuple(found.ready),
@@ -177,7 +184,7 @@ def collect(draft: State, actor: str) -> Transition | None:
             draft.now_ms,
             tuple(draft.commands),
             actor,
-            header.status.value,
+            header.status,
             tuple(found.changes),
         ),
     )

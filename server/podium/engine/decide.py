@@ -6,7 +6,7 @@ out is the draft's changes and an Outcome. Illegal commands raise Rejected befor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 from podium.engine.command import (
     CloseChild,
@@ -14,6 +14,7 @@ from podium.engine.command import (
     Continue,
     Due,
     FailFailureWorkflow,
+    GrantLease,
     Outcome,
     Rejected,
     ReportResult,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 OK = Outcome(Verdict.OK)
 ProgressCommand: TypeAlias = ReportResult | CloseChild | Due | LeaseCommand
 OutsideCommand: TypeAlias = Start | Terminate | Continue | FailFailureWorkflow
+OUTSIDE: Final = (Start, Terminate, Continue, FailFailureWorkflow)
 
 
 def decide(draft: Draft, command: Command, now_ms: int) -> Asking[Outcome]:
@@ -47,7 +49,9 @@ def decide(draft: Draft, command: Command, now_ms: int) -> Asking[Outcome]:
     if header is None and not isinstance(command, Start):
         raise Rejected("NOT_FOUND", f"No such workflow found by id: {draft.workflow_id}")
     draft.now_ms = max(now_ms, draft.now_ms, header.updated_ms if header else 0)
-    if isinstance(command, OutsideCommand):
+    if isinstance(command, GrantLease):  # the most frequent one: no step follows from it
+        outcome = yield from lease_command(draft, command)
+    elif isinstance(command, OUTSIDE):
         outcome = yield from outside(draft, command)
     else:
         outcome = yield from driven(draft, progress(draft, command), OK)

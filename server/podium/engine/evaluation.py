@@ -65,7 +65,7 @@ def evaluate_map(
     """`evaluate` of a template that was compiled from a map. The map is the caller's to extend."""
     value = yield from evaluate(draft, template, task_id=task_id)
     assert isinstance(value, dict), value
-    return dict(value)
+    return dict(value) if template.literal else value  # a constant is shared by all who read it
 
 
 def context_for(draft: State, uses: Uses, task_id: str | None) -> Asking[Context]:

@@ -29,6 +29,7 @@ def task_id(workflow_id: str, key: str, attempt: int) -> str:
     return f"{workflow_id}.{key}.{attempt}"
 
 
+@lru_cache(maxsize=4096)
 def split_task_id(text: str) -> tuple[str, str, int] | None:
     """(workflow id, key, attempt), or None when the text is no task id of ours."""
     head, dot, attempt = text.rpartition(".")

@@ -70,15 +70,21 @@ class Table(Generic[K, V]):
 
     def look(self, key: K) -> V | Literal[Unknown.UNKNOWN] | None:
         """The record as it stands in the draft."""
-        found = self.changed.get(key, UNKNOWN)
-        return self.stored(key) if found is UNKNOWN else found
+        if key in self.changed:
+            return self.changed[key]
+        return self.stored(key)
+
+    def present_changes(self) -> dict[K, V]:
+        """What was changed and exists."""
+        return {key: record for key, record in self.changed.items() if record is not None}
 
     def stored(self, key: K) -> V | Literal[Unknown.UNKNOWN] | None:
         """The record as it was before this draft."""
-        found = self.fetched.get(key, UNKNOWN)
-        if found is UNKNOWN:
-            found = self.known.get(key, UNKNOWN)
-        return None if found is UNKNOWN and self.complete else found
+        if key in self.fetched:
+            return self.fetched[key]
+        if key in self.known:
+            return self.known[key]
+        return None if self.complete else UNKNOWN
 
     def before(self, key: K) -> V | None:
         """The record before this draft; what is unknown counts as absent."""

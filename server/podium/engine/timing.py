@@ -27,12 +27,17 @@ def armed(deadlines: Deadlines, task_id: str, kind: DeadlineKind, at_ms: int) ->
 
 def without(deadlines: Deadlines, *kinds: DeadlineKind) -> Deadlines:
     """Without the deadlines of these kinds."""
+    if not deadlines:
+        return ()
     return tuple(deadline for deadline in deadlines if deadline.kind not in kinds)
 
 
 def has(deadlines: Deadlines, kind: DeadlineKind) -> bool:
     """Whether a deadline of this kind is armed."""
-    return any(deadline.kind == kind for deadline in deadlines)
+    for deadline in deadlines:  # noqa: SIM110 - `any` over a generator costs three times as much
+        if deadline.kind == kind:
+            return True
+    return False
 
 
 def waiting_deadlines(task: TaskRecord, task_def: TaskDef | None, *, ready_ms: int) -> Deadlines:

@@ -26,9 +26,11 @@ class WorkflowStatus(StrEnum):
     TIMED_OUT = "TIMED_OUT"
     TERMINATED = "TERMINATED"
 
-    @property
-    def terminal(self) -> bool:
-        return self not in (WorkflowStatus.RUNNING, WorkflowStatus.PAUSED)
+    terminal: bool
+    __hash__ = str.__hash__  # Enum's own is a Python function, and statuses are looked up a lot
+
+    def __init__(self, text: str) -> None:
+        self.terminal = text not in ("RUNNING", "PAUSED")
 
 
 class TaskStatus(StrEnum):
@@ -44,9 +46,11 @@ class TaskStatus(StrEnum):
     CANCELED = "CANCELED"
     FAILED_WITH_TERMINAL_ERROR = "FAILED_WITH_TERMINAL_ERROR"
 
-    @property
-    def terminal(self) -> bool:
-        return self not in (TaskStatus.SCHEDULED, TaskStatus.IN_PROGRESS)
+    terminal: bool
+    __hash__ = str.__hash__
+
+    def __init__(self, text: str) -> None:
+        self.terminal = text not in ("SCHEDULED", "IN_PROGRESS")
 
     @property
     def successful(self) -> bool:

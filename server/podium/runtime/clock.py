@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 
+NS_PER_MS = 1_000_000
 JUMP_MS = 1_000
 """An offset that differs by more than this from what round trips explain is a jump."""
 
@@ -45,10 +46,10 @@ class SystemClock:
     """The running loop's clock, anchored once to the system's."""
 
     def __init__(self) -> None:
-        self._anchor_ms = int(time.time() * 1000) - int(time.monotonic() * 1000)
+        self._anchor_ms = time.time_ns() // NS_PER_MS - time.monotonic_ns() // NS_PER_MS
 
     def now_ms(self) -> int:
-        return self._anchor_ms + int(time.monotonic() * 1000)
+        return self._anchor_ms + time.monotonic_ns() // NS_PER_MS
 
     async def sleep(self, delay_ms: int) -> None:
         await asyncio.sleep(max(delay_ms, 0) / 1000)

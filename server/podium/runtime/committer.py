@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from podium.runtime.clock import Clock
     from podium.store.port import Commit, CommitResult, Store
 
-GROUP_GAP_MS: Final = 3
+GROUP_GAP_MS: Final = 6
+"""Measured with tests/bench, ten-task sequences: 3 ms gives 13 % less, 10 ms no more."""
 GROUP_COMMITS_MAX: Final = 256
 """Bounds the time a group keeps the store (and the loop) busy."""
 DONE_FLUSH_MS: Final = 200

@@ -281,7 +281,10 @@ class Deciding:
     ) -> None:
         mailbox.failures = 0
         work.entry.apply(transition, result.version)
-        self._cache.put(mailbox.workflow_id, work.entry)
+        if transition.header.status.terminal:  # seldom decided on again: leave room for others
+            self._cache.drop(mailbox.workflow_id)
+        else:
+            self._cache.put(mailbox.workflow_id, work.entry)
         self._answer_all(work, transition.header)
         for seat, outcome in work.seats:
             assert outcome.task is not None

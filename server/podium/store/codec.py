@@ -163,24 +163,20 @@ def _put_task(
         )
     else:
         fields[f"t:{suffix}"] = VERSION + ENCODE(task)
-    if before is None:
-        _put_large(fields, f"i:{suffix}", task.input if large_input else None, None)
-        _put_large(fields, f"o:{suffix}", task.output if large_output else None, None)
-    else:
-        _put_large(fields, f"i:{suffix}", task.input if large_input else None, before.input)
-        _put_large(fields, f"o:{suffix}", task.output if large_output else None, before.output)
+    _put_large(fields, "i:", suffix, task.input, before.input if before else EMPTY)
+    _put_large(fields, "o:", suffix, task.output, before.output if before else EMPTY)
 
 
 def _put_large(
-    fields: dict[str, bytes | None], name: str, payload: Payload | None, before: Payload | None
+    fields: dict[str, bytes | None], kind: str, suffix: str, payload: Payload, before: Payload
 ) -> None:
     """Write a payload's own field where it is not stored already, and delete an outdated one."""
-    was_large = before is not None and len(before.json) > INLINE_BYTES_LIMIT
-    if payload is None:
-        if was_large:
-            fields[name] = None
-    elif not was_large or (payload is not before and payload != before):
-        fields[name] = payload.json
+    was_large = len(before.json) > INLINE_BYTES_LIMIT
+    if len(payload.json) > INLINE_BYTES_LIMIT:
+        if not was_large or (payload is not before and payload != before):
+            fields[kind + suffix] = payload.json
+    elif was_large:
+        fields[kind + suffix] = None
 
 
 def field_names(need: FetchTasks | FetchPayloads) -> list[str]:
