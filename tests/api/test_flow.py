@@ -133,7 +133,7 @@ async def test_batches_answer_each_item_for_itself() -> None:
             "expected a registered workflow, found none with name absent and any version"
         )
         assert answer.results[2].error.message == (
-            "items[2].input.json: expected a JSON object, found [1]"
+            "items[2].input.json: expected a JSON object, found an array"
         )
         again = await edge.podium.StartWorkflows(podium.StartWorkflowsRequest(items=[keyed]))
         assert again.results[0].error.code == 6

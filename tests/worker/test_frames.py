@@ -44,11 +44,11 @@ def payload(text: bytes) -> pb.Payload:
         (result(output=payload(b'"s"')), "expected a JSON object, found a string"),
         (
             result(output=payload(b'{"x":' * 30 + b"[]" + b"}" * 30)),
-            "expected at most 30 levels of nesting, found more",
+            "expected at most 30 levels of JSON, found more",
         ),
         (
             result(output=payload(b'{"x":' + b"[" * 400 + b"]" * 400 + b"}")),
-            "expected at most 30 levels of nesting, found more",
+            "expected at most 30 levels of JSON, found more",
         ),
     ],
 )

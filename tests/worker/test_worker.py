@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from podium.model.execution import TaskStatus
+from podium.model.queue import Queue
 from podium.protocol.frame import ResultVerdict
 from podium.runtime.stream import StreamLimits
 from podium_worker import (
@@ -135,7 +136,7 @@ async def test_an_output_that_is_no_json_object_fails_the_task(
 
 
 REJECTED = (
-    "the result was rejected: result.output.json: expected at most 30 levels of nesting, found more"
+    "the result was rejected: result.output.json: expected at most 30 levels of JSON, found more"
 )
 
 
@@ -232,6 +233,30 @@ async def test_a_cancelled_task_is_stopped_and_its_place_is_free_again() -> None
         following = board.put("one", {"go": True})
         await stopped.wait()
         await following.done.wait()
+
+    assert job.result is None
+
+
+async def test_a_task_handed_out_and_cancelled_in_one_frame_gives_its_place_back() -> None:
+    together = asyncio.Barrier(2)
+
+    @worker_task("two", tasks_max=2)
+    async def two(task_input: dict[str, object]) -> dict[str, object]:
+        if task_input:
+            await together.wait()
+        return {}
+
+    board = Board()
+    async with serving(board) as server, working(server.address, two):
+        await board.until(lambda: any(each.credit(Queue("two")) for each, _ in board.workers))
+        job = board.put("two")
+        assert job.leased
+        # Right after the hand-out, in the same turn of the loop: both wait for the same frame.
+        asyncio.get_running_loop().call_soon(board.cancel, job, "the workflow ended")
+        await board.put("two").done.wait()  # so the worker has heard of the cancel, too
+        pair = [board.put("two", {"pair": True}) for _ in range(2)]
+        for each in pair:
+            await each.done.wait()
 
     assert job.result is None
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
+from podium.api.json_payload import payload_of
+from podium.api.value import ValueUnsound
 from podium.model.execution import TaskStatus
-from podium.model.payload import EMPTY, Payload
 from podium.model.queue import Queue
 from podium.protocol import frame as plain
 from podium.v1 import worker_pb2 as pb
@@ -19,9 +18,8 @@ from podium.v1 import worker_pb2 as pb
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from podium.model.payload import JsonValue
+    from podium.model.payload import Payload
 
-JSON_DEPTH_MAX: Final = 30
 REASON_CHARACTERS_MAX: Final = 500
 CALLBACK_MS_MAX: Final = 100 * 365 * 24 * 3_600_000
 """A hundred years: stored times must stay within 64 bits."""
@@ -163,57 +161,10 @@ def _result_of(message: pb.Result, payload_bytes_limit: int) -> plain.Result:
 
 
 def _output_of(message: pb.Payload, payload_bytes_limit: int) -> Payload:
-    if message.HasField("message"):
-        raise Unreadable("result.output: expected JSON in `json`, found a typed `message`")
-    if not message.json:
-        return EMPTY
-    if len(message.json) > payload_bytes_limit:
-        raise Unreadable(
-            f"result.output.json: expected at most {payload_bytes_limit} bytes, "
-            f"found {len(message.json)}"
-        )
-    value: JsonValue
     try:
-        value = orjson.loads(message.json)
-    except orjson.JSONDecodeError as error:
-        raise Unreadable(
-            "result.output.json: expected UTF-8 text of one JSON object with finite numbers, "
-            f"found an error in line {error.lineno}, column {error.colno}"
-        ) from None
-    if not isinstance(value, dict):
-        found = JSON_NAMES[type(value)]
-        raise Unreadable(f"result.output.json: expected a JSON object, found {found}")
-    if _is_deeper(value, message.json):
-        raise Unreadable(
-            f"result.output.json: expected at most {JSON_DEPTH_MAX} levels of nesting, found more"
-        )
-    return Payload(message.json, value)
-
-
-JSON_NAMES: Final[Mapping[type, str]] = {
-    list: "an array",
-    str: "a string",
-    int: "a number",
-    float: "a number",
-    bool: "a boolean",
-    type(None): "null",
-}
-
-
-def _is_deeper(value: JsonValue, text: bytes) -> bool:
-    """Whether the value nests deeper than allowed; few brackets settle it without a walk."""
-    if text.count(b"{") + text.count(b"[") <= JSON_DEPTH_MAX:
-        return False
-    level: list[JsonValue] = [value]
-    for _ in range(JSON_DEPTH_MAX):
-        level = [child for each in level for child in _children(each)]
-    return any(isinstance(each, dict | list) for each in level)
-
-
-def _children(value: JsonValue) -> Iterable[JsonValue]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+        return payload_of("result.output", message, bytes_limit=payload_bytes_limit)
+    except ValueUnsound as unsound:
+        raise Unreadable(unsound.message) from None
 
 
 def _welcome_message_of(welcome: plain.Welcome) -> pb.Welcome:

@@ -12,23 +12,32 @@ from podium.engine.problem import deeper_than
 from podium.model.payload import EMPTY, Payload
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from podium.model.payload import JsonValue
     from podium.v1 import worker_pb2
 
-SHOWN_CHARS: Final = 80
+KINDS: Final[Mapping[type, str]] = {
+    list: "an array",
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+    type(None): "null",
+}
 
 
-def payload_of(place: str, message: worker_pb2.Payload) -> Payload:
+def payload_of(
+    place: str, message: worker_pb2.Payload, *, bytes_limit: int = PAYLOAD_BYTES_LIMIT
+) -> Payload:
     """Not set = {}. Raises ValueUnsound."""
     if message.HasField("message"):
         raise ValueUnsound(f"{place}: expected JSON in `json`, found a typed `message`")
     text = message.json
     if not text:
         return EMPTY
-    if len(text) > PAYLOAD_BYTES_LIMIT:
-        raise ValueUnsound(
-            f"{place}.json: expected at most {PAYLOAD_BYTES_LIMIT} bytes, found {len(text)}"
-        )
+    if len(text) > bytes_limit:
+        raise ValueUnsound(f"{place}.json: expected at most {bytes_limit} bytes, found {len(text)}")
     value: JsonValue
     try:
         value = orjson.loads(text)
@@ -38,8 +47,8 @@ def payload_of(place: str, message: worker_pb2.Payload) -> Payload:
             f"found an error in line {error.lineno}, column {error.colno}"
         ) from None
     if not isinstance(value, dict):
-        shown = orjson.dumps(value).decode()[:SHOWN_CHARS]
-        raise ValueUnsound(f"{place}.json: expected a JSON object, found {shown}")
-    if deeper_than(value, DEPTH_MAX):
+        raise ValueUnsound(f"{place}.json: expected a JSON object, found {KINDS[type(value)]}")
+    brackets = text.count(b"{") + text.count(b"[")  # few of them settle it without a walk
+    if brackets > DEPTH_MAX and deeper_than(value, DEPTH_MAX):
         raise ValueUnsound(f"{place}.json: expected at most {DEPTH_MAX} levels of JSON, found more")
     return Payload(text, value)

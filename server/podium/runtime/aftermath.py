@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from podium.store.port import StoreError, partition_of
+from podium.store.port import partition_of
 
 if TYPE_CHECKING:
     from podium.engine.transition import CancelNotice, Transition
@@ -64,14 +64,15 @@ class Aftermath:
                 self._bus.changed(server, header.id)
 
     async def repair(self, workflow_id: str) -> None:
-        """Push, arm and carry out again what the store holds for the execution's partition."""
+        """Push, arm and carry out again what the store holds for the execution's partition.
+
+        Raises StoreError: then it must be called again, since nobody else looks at the outbox of a
+        server that lives.
+        """
         partition = partition_of(workflow_id)
-        try:
-            self._dispatcher.push(await self._store.ready([partition]))
-            await self._timers.look([partition])
-            await self._relay.take_over([partition], self._incarnation)
-        except StoreError:
-            pass  # the owner's next look and the reconcile lead to the same end
+        self._dispatcher.push(await self._store.ready([partition]))
+        await self._timers.look([partition])
+        await self._relay.take_over([partition], self._incarnation)
 
     def _cancel(self, notice: CancelNotice) -> None:
         if notice.incarnation == self._incarnation:

@@ -319,9 +319,18 @@ class Deciding:
             self._succeeded(mailbox, work, transition, found)
             return
         if found == "overtaken":
-            await self.aftermath.repair(mailbox.workflow_id)
+            await self._repair(mailbox)
         self._give_back(work)
         await self._again_later(mailbox, work, self._retry_wait_ms(mailbox))
+
+    async def _repair(self, mailbox: Mailbox) -> None:
+        while True:
+            try:
+                await self.aftermath.repair(mailbox.workflow_id)
+            except StoreError:
+                await self._wait_for_store(mailbox)
+            else:
+                return
 
     def _store_full(self, mailbox: Mailbox, work: Work, error: StoreFull) -> None:
         for letter in [each for each in work.letters if not each.patient]:

@@ -46,7 +46,9 @@ class Aftermath(Protocol):
     def committed(self, transition: Transition, result: Committed) -> None: ...
 
     async def repair(self, workflow_id: str) -> None:
-        """A commit of this execution may have happened unseen: follow up what the store holds."""
+        """A commit of this execution may have happened unseen: follow up what the store holds.
+        Raises StoreError.
+        """
         ...
 
 

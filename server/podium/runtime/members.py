@@ -89,6 +89,8 @@ class Members:
         self._seen_ms: dict[str, int] = {}
         """Last heartbeat of each member, as the store told it."""
         self._carried: dict[str, set[int]] = {}
+        self._vanished: dict[str, list[int]] = {}
+        """Members off the list, with partitions of this server that nobody carried them for."""
         self._beat_ms = 0
         self._failing = False
         self._rest_until_ms = 0
@@ -174,6 +176,8 @@ class Members:
                 self._dispatcher.distrust()
         if self._dead_since_ms:
             await self._carry_dead()
+        if self._vanished:
+            await self._carry_vanished()
 
     def _back_again(self, now_ms: int, silent_ms: int) -> None:
         """The store answers again, or this process was stopped for a while."""
@@ -200,9 +204,10 @@ class Members:
             elif each not in self._dead_since_ms:
                 self._dead_since_ms[each] = now_ms
                 self._dispatcher.distrust()  # it may have used up a wish of this server
-        for gone in [each for each in self._dead_since_ms if each not in members]:
-            del self._dead_since_ms[gone]
-            self._carried.pop(gone, None)
+        for gone in {*self.live, *self._dead_since_ms} - {*members, self._incarnation}:
+            carried = self._carried.pop(gone, set())
+            self._dead_since_ms.pop(gone, None)
+            self._vanished[gone] = [each for each in self.owned if each not in carried]
         self.live = tuple(sorted(live))
 
     def _check_granted(self, beat: Heartbeat) -> None:
@@ -238,6 +243,16 @@ class Members:
                 carried.update(todo)
             if self._clock.now_ms() - since_ms >= self._leases.grace_ms:
                 await self._lose_leases(dead)
+
+    async def _carry_vanished(self) -> None:
+        """Another server forgot it before this one took its share: what it left and did not tell
+        the queues is told now.
+        """
+        for gone, todo in sorted(self._vanished.items()):
+            if todo:
+                await self._relay.take_over(todo, gone)
+                self._dispatcher.push(await self._store.ready(todo))
+            del self._vanished[gone]
 
     async def _lose_leases(self, dead: str) -> None:
         held = await self._store.held(self.owned, dead)

@@ -424,7 +424,9 @@ class Result(_message.Message):
     reason: _builtins.str
     """Why it failed; cut to 500 characters."""
     callback_after_ms: _builtins.int
-    """With IN_PROGRESS: how long until the task is handed out again; 0 = at once. Else ignored."""
+    """With IN_PROGRESS: how long until the task is handed out again; 0 = at once. Else ignored.
+    Outside 0 to 3,153,600,000,000 (100 years) the result is rejected.
+    """
     @_builtins.property
     def output(self) -> Global___Payload:
         """The output; replaces what was reported before. Not set = {}."""
