@@ -261,6 +261,28 @@ async def test_a_task_handed_out_and_cancelled_in_one_frame_gives_its_place_back
     assert job.result is None
 
 
+async def test_a_worker_runs_in_a_thread_of_a_program_too() -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    @worker_task("one")
+    async def one(task_input: dict[str, object]) -> dict[str, object]:
+        loops.append(asyncio.get_running_loop())
+        return {"in": threading.current_thread() is not threading.main_thread()}
+
+    board = Board()
+    async with serving(board) as server:
+        worker = Worker(server.address, tasks=[one])
+        thread = threading.Thread(target=worker.run_forever, daemon=True)
+        thread.start()
+        job = board.put("one")
+        await job.done.wait()
+        loops[0].call_soon_threadsafe(worker.drain)
+        await asyncio.to_thread(thread.join)
+
+    assert job.result is not None
+    assert job.result.output.value == {"in": True}
+
+
 async def test_a_lost_lease_is_not_reported_and_the_task_runs_again() -> None:
     begun, cancelled = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()

@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 from typing import TYPE_CHECKING, Final
 
 from podium_worker.clock import SystemClock
@@ -111,13 +112,16 @@ class Worker:
             self._pause.cancel()
 
     def run_forever(self) -> None:
-        """For scripts: run until SIGTERM or SIGINT, then stop as `stop` does."""
+        """For scripts: run until SIGTERM or SIGINT, then stop as `stop` does. In a thread, where no
+        signals arrive: until the process ends.
+        """
         asyncio.run(self._run_until_signal())
 
     async def _run_until_signal(self) -> None:
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, self.drain)
+        if threading.current_thread() is threading.main_thread():
+            loop = asyncio.get_running_loop()
+            for name in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(name, self.drain)
         await self.run()
 
     async def _stay_connected(
