@@ -16,6 +16,8 @@ from msgspec.structs import replace
 from podium.engine.lifecycle import TASK_NEXT, WORKFLOW_NEXT
 from podium.engine.transition import (
     Answer,
+    Evaluate,
+    Evaluated,
     FetchAll,
     FetchPayloads,
     FetchTasks,
@@ -294,6 +296,13 @@ def want_all(draft: State) -> Asking[None]:
     """Have every record of the execution at hand."""
     if not draft.tasks.complete:
         absorb(draft, (yield FetchAll()), None)
+
+
+def want_evaluation(need: Evaluate) -> Asking[Evaluated]:
+    """What a program gives in the sandbox; a failure is a value, too."""
+    answer = yield need
+    assert isinstance(answer, Evaluated), answer
+    return answer
 
 
 def payload(value: Payload | None) -> Payload:

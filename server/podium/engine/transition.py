@@ -6,7 +6,7 @@ right. Effects are carried out from the durable outbox, at least once, so each i
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -19,7 +19,7 @@ from podium.model.execution import (
     ParentLink,
     TaskRecord,
 )
-from podium.model.payload import EMPTY, Payload
+from podium.model.payload import EMPTY, JsonValue, Payload
 from podium.model.queue import Deadline, DeadlineKind, Limits, Queue, Ready
 
 
@@ -144,7 +144,34 @@ class FetchTaskDefs(msgspec.Struct, frozen=True):
     names: tuple[str, ...]
 
 
-Need: TypeAlias = FetchTasks | FetchAll | FetchPayloads | FetchTaskDefs
+Language: TypeAlias = Literal["javascript", "jq", "jsonpath"]
+
+
+class Evaluate(msgspec.Struct, frozen=True):
+    """Need: a program run outside this process, in the sandbox. Answer: Evaluated.
+
+    `input` is JSON text: what `$` is in JavaScript, `.` in jq, the document of a JSONPath.
+    `now_ms` and `seed` make clock and chance of the program the same whenever it is repeated.
+    """
+
+    language: Language
+    program: str
+    input: bytes
+    now_ms: int = 0
+    seed: str = ""
+
+
+class Evaluated(msgspec.Struct, frozen=True):
+    """What a program gave: `value` for JavaScript, a list of all results for jq and JSONPath.
+
+    `error` not "" = it failed, and says why in words a client may see.
+    """
+
+    value: JsonValue = None
+    error: str = ""
+
+
+Need: TypeAlias = FetchTasks | FetchAll | FetchPayloads | FetchTaskDefs | Evaluate
 
 
 class Records(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,4 +188,4 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
 
 
 TaskDefs: TypeAlias = dict[str, TaskDef | None]
-Answer: TypeAlias = Records | TaskDefs
+Answer: TypeAlias = Records | TaskDefs | Evaluated

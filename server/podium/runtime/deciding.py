@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from podium.engine.command import GrantLease, Outcome, Rejected, Start, Verdict
 from podium.engine.decide import decide
 from podium.engine.draft import Draft
-from podium.engine.transition import FetchTaskDefs
+from podium.engine.transition import Evaluate, FetchTaskDefs
 from podium.runtime.clock import spawn
 from podium.runtime.letter import (
     AlreadyRecorded,
@@ -29,9 +29,9 @@ from podium.store.port import Committed, Conflict, Exists, StoreError, StoreFull
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from podium.engine.transition import Answer, Need, Transition
+    from podium.engine.transition import Answer, Evaluated, Need, Transition
     from podium.model.execution import ExecutionHeader
     from podium.runtime.cache import Cache, Entry
     from podium.runtime.clock import Clock, Ids
@@ -51,7 +51,7 @@ RETRY_WAIT_MS_MAX: Final = 2_000
 class Deciding:
     """Takes a mailbox with letters (`begin`), calls `released` when it is free again.
 
-    `aftermath` and `released` are set before the first letter.
+    `aftermath`, `evaluate` and `released` are set before the first letter.
     """
 
     def __init__(  # noqa: PLR0913 - all by name, each a port or a fact of this server
@@ -75,6 +75,7 @@ class Deciding:
         self._tasks: set[asyncio.Task[None]] = set()
         self.released: Callable[[Mailbox], None]
         self.aftermath: Aftermath
+        self.evaluate: Callable[[Evaluate], Awaitable[Evaluated]]
         self.conflicts = 0
         self.decisions = 0
 
@@ -155,6 +156,8 @@ class Deciding:
     async def _answer(self, mailbox: Mailbox, work: Work, need: Need) -> Answer | None:
         if isinstance(need, FetchTaskDefs):
             return await self._loader.task_defs(need.names)
+        if isinstance(need, Evaluate):
+            return await self.evaluate(need)
         return await self._loader.fetch(mailbox.workflow_id, work.entry, need)
 
     def _advance(self, work: Work, answer: Answer | None) -> Need | None:
