@@ -192,12 +192,10 @@ def test_s_340_s_342_a_decision(case: str, follows: str) -> None:
     assert machine.task("s").output.value == {"caseOutput": [case]}
 
 
-def test_scripts_are_not_built() -> None:
-    machine = Machine(flow(decision(case_expression="$.v"))).start({"c": "a"})
-    assert "not built yet" in reason_of(machine)
-    script = op("SWITCH", "s", evaluator_type="javascript", expression="1")
+def test_s_329_a_language_that_is_not_served_ends_the_workflow() -> None:
+    script = op("SWITCH", "s", evaluator_type="python", expression="1")
     machine = Machine(flow(script)).start()
-    assert "found javascript" in reason_of(machine)
+    assert reason_of(machine) == "No evaluator registered for type: python"
 
 
 def test_switches_without_work_run_to_the_end_in_one_start() -> None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 NONE: Final = -1
 SWITCHES: Final = frozenset({"SWITCH", "DECISION"})
 BRANCH_DECODER: Final = msgspec.json.Decoder(WorkflowTask)
-NOT_TEMPLATED: Final = frozenset({"SUB_WORKFLOW"})
-"""Types to which a task definition's inputTemplate does not apply (S-419)."""
+NOT_TEMPLATED: Final = frozenset({"SET_VARIABLE", "SUB_WORKFLOW"})
+"""Types to which a task definition's inputTemplate does not apply (S-419, S-473)."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):

@@ -169,6 +169,8 @@ class Evaluated(msgspec.Struct, frozen=True):
 
     value: JsonValue = None
     error: str = ""
+    retriable: bool = False
+    """The failure is of this moment, not of the program: it ran out of time, or found no place."""
 
 
 Need: TypeAlias = FetchTasks | FetchAll | FetchPayloads | FetchTaskDefs | Evaluate

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from podium.engine.problem import Problem, check_least, shown
+from podium.engine.script import EVALUATORS, VALUE_PARAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from podium.engine.tree import Placed
+    from podium.model.payload import JsonValue
 
 Check: TypeAlias = "Callable[[Placed], Iterator[Problem]]"
 
@@ -21,19 +23,13 @@ MARK: Final = "${"
 FORKS: Final = frozenset({"FORK_JOIN", "FORK_JOIN_DYNAMIC"})
 SINK: Final = "conductor"
 TERMINATION_STATUSES: Final = ("COMPLETED", "FAILED", "TERMINATED")
-SCRIPTS: Final = frozenset({"javascript", "graaljs", "python"})
 TYPES_NOT_BUILT: Final = frozenset(
     {
         "DO_WHILE",
         "EXCLUSIVE_JOIN",
         "HUMAN",
-        "INLINE",
-        "JSON_JQ_TRANSFORM",
         "KAFKA_PUBLISH",
-        "LAMBDA",
-        "NOOP",
         "PULL_WORKFLOW_MESSAGES",
-        "SET_VARIABLE",
         "START_WORKFLOW",
         "WAIT",
     }
@@ -61,28 +57,27 @@ def expect(place: str, value: str | None, *, what: str) -> Iterator[Problem]:
 
 
 def check_decision(placed: Placed) -> Iterator[Problem]:
-    """A key whose value chooses; scripts are not built yet."""
+    """A script, or a key, whose value chooses."""
     task, place = placed.task, placed.place
-    if task.case_expression and task.case_expression.strip():
-        yield Problem(
-            f"{place}.caseExpression", "expected caseValueParam, found a script (not built yet)"
-        )
-    else:
+    if not (task.case_expression and task.case_expression.strip()):
         yield from expect(f"{place}.caseValueParam", task.case_value_param, what="an input key")
     yield from check_cases(placed)
 
 
 def check_switch(placed: Placed) -> Iterator[Problem]:
-    """A key whose value chooses, named by `expression`; scripts are not built yet."""
+    """A script, or the name of a key, whose value chooses (S-329)."""
     task, place = placed.task, placed.place
-    where = f"{place}.evaluatorType"
-    if task.evaluator_type in SCRIPTS:
-        yield Problem(where, f"expected value-param, found {task.evaluator_type} (not built yet)")
-    elif task.evaluator_type != "value-param":
-        yield Problem(where, f"expected value-param, found {shown(task.evaluator_type or 'none')}")
-    else:
-        yield from expect(f"{place}.expression", task.expression, what="an input key")
+    yield from check_evaluator(f"{place}.evaluatorType", task.evaluator_type)
+    what = "an input key" if task.evaluator_type == VALUE_PARAM else "a script"
+    yield from expect(f"{place}.expression", task.expression, what=what)
     yield from check_cases(placed)
+
+
+def check_evaluator(place: str, kind: JsonValue) -> Iterator[Problem]:
+    """A language that is served; python is not."""
+    if kind not in EVALUATORS:
+        found = "none" if kind is None else shown(kind)
+        yield Problem(place, f"expected one of {', '.join(EVALUATORS)}, found {found}")
 
 
 def check_cases(placed: Placed) -> Iterator[Problem]:
@@ -204,6 +199,49 @@ def check_terminate(placed: Placed) -> Iterator[Problem]:
     )
 
 
+def check_inline(placed: Placed) -> Iterator[Problem]:
+    """A script in a language that is served; JavaScript where none is named (S-474)."""
+    kind = parameter(placed, "evaluatorType")
+    if not (kind is None or (isinstance(kind, str) and MARK in kind)):
+        yield from check_evaluator(f"{placed.place}.inputParameters.evaluatorType", kind)
+    yield from expect_parameter(placed, "expression", what="a script")
+
+
+def check_lambda(placed: Placed) -> Iterator[Problem]:
+    """The body of a function (S-478)."""
+    yield from expect_parameter(placed, "scriptExpression", what="a script")
+
+
+def check_jq(placed: Placed) -> Iterator[Problem]:
+    """A jq program (S-037)."""
+    yield from expect_parameter(placed, "queryExpression", what="a jq program")
+
+
+def check_set_variable(placed: Placed) -> Iterator[Problem]:
+    """At least one variable."""
+    if not placed.task.input_parameters:
+        yield Problem(
+            f"{placed.place}.inputParameters", "expected at least one variable, found none"
+        )
+
+
+def parameter(placed: Placed, name: str) -> JsonValue:
+    """A parameter, given or by the attached task definition's template."""
+    task = placed.task
+    template = task.task_definition.input_template if task.task_definition else {}
+    return task.input_parameters.get(name, template.get(name))
+
+
+def expect_parameter(placed: Placed, name: str, *, what: str) -> Iterator[Problem]:
+    """A parameter that has to be a text."""
+    value = parameter(placed, name)
+    place = f"{placed.place}.inputParameters.{name}"
+    if value is None or isinstance(value, str):
+        yield from expect(place, value, what=what)
+    else:
+        yield Problem(place, f"expected {what} as text, found {shown(value)}")
+
+
 def check_fork_name(placed: Placed) -> Iterator[Problem]:
     """FORK is what a running fork is called, not what a definition calls it."""
     yield Problem(f"{placed.place}.type", "expected FORK_JOIN or FORK_JOIN_DYNAMIC, found FORK")
@@ -221,4 +259,8 @@ CHECKS: Final[dict[str, Check]] = {
     "SUB_WORKFLOW": check_sub_workflow,
     "SWITCH": check_switch,
     "TERMINATE": check_terminate,
+    "INLINE": check_inline,
+    "LAMBDA": check_lambda,
+    "JSON_JQ_TRANSFORM": check_jq,
+    "SET_VARIABLE": check_set_variable,
 }
