@@ -26,7 +26,6 @@ TERMINATION_STATUSES: Final = ("COMPLETED", "FAILED", "TERMINATED")
 TYPES_NOT_BUILT: Final = frozenset(
     {
         "DO_WHILE",
-        "EXCLUSIVE_JOIN",
         "HUMAN",
         "KAFKA_PUBLISH",
         "PULL_WORKFLOW_MESSAGES",
@@ -135,6 +134,12 @@ def check_join(placed: Placed) -> Iterator[Problem]:
         yield Problem(placed.place, f"expected a fork right before this JOIN, found {found}")
 
 
+def check_exclusive_join(placed: Placed) -> Iterator[Problem]:
+    """Members to wait for."""
+    if not placed.task.join_on:
+        yield Problem(f"{placed.place}.joinOn", "expected at least one reference, found none")
+
+
 def check_dynamic(placed: Placed) -> Iterator[Problem]:
     """The input key that holds the task's name."""
     yield from expect(
@@ -162,13 +167,23 @@ def check_sub_workflow(placed: Placed) -> Iterator[Problem]:
 
 
 def check_event(placed: Placed) -> Iterator[Problem]:
-    """A sink that is built: `conductor`, or `conductor:name` (S-462)."""
+    """`conductor`, `conductor:name`, or a broker's queue, whose tasks fail where there is no broker
+    (S-462, S-464).
+    """
     place, sink = f"{placed.place}.sink", placed.task.sink
     yield from expect(place, sink, what="a sink")
-    if sink and sink.strip() and not (sink == SINK or sink.startswith(f"{SINK}:") or MARK in sink):
+    if not sink or not sink.strip() or MARK in sink or is_own_sink(sink):
+        return
+    provider, colon, name = sink.partition(":")
+    if provider.startswith(SINK) or not (provider and colon and name):
         yield Problem(
-            place, f"expected conductor or conductor:<name>, found {shown(sink)} (not built yet)"
+            place, f"expected conductor, conductor:<name> or <broker>:<queue>, found {shown(sink)}"
         )
+
+
+def is_own_sink(sink: str) -> bool:
+    """Whether the server itself takes the events of this sink."""
+    return sink == SINK or sink.startswith(f"{SINK}:")
 
 
 def check_http(placed: Placed) -> Iterator[Problem]:
@@ -259,6 +274,7 @@ CHECKS: Final[dict[str, Check]] = {
     "SUB_WORKFLOW": check_sub_workflow,
     "SWITCH": check_switch,
     "TERMINATE": check_terminate,
+    "EXCLUSIVE_JOIN": check_exclusive_join,
     "INLINE": check_inline,
     "LAMBDA": check_lambda,
     "JSON_JQ_TRANSFORM": check_jq,

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from podium.engine.evaluation import evaluate, evaluate_map
 from podium.engine.expression import compile_value
 from podium.engine.operators.operator import Operator
-from podium.engine.report import ASYNC_COMPLETE
-from podium.engine.schedule import draft_task, ended
+from podium.engine.report import ASYNC_COMPLETE, cut
+from podium.engine.schedule import draft_task, ended, shown
 from podium.engine.settle import enter, settle_at
 from podium.engine.timing import first_deadlines, started_deadlines
 from podium.model.execution import TaskStatus
@@ -57,8 +57,11 @@ def started(draft: State, place: Place, task: TaskRecord, value: JsonObject) -> 
     """The record once the event was produced."""
     produced = event_name(draft.head, task.ref, value.get("sink"))
     if produced is None:
-        reason = f"expected sink conductor or conductor:<name>, found {value.get('sink')}"
-        return replace(ended(draft, task, TaskStatus.FAILED), reason=reason)
+        reason = (
+            "expected sink conductor or conductor:<name>, as there is no message broker,"
+            f" found {shown(value.get('sink'))}"
+        )
+        return replace(ended(draft, task, TaskStatus.FAILED), reason=cut(reason))
     output = Payload.of(output_of(draft.head, value, produced))
     if value.get(ASYNC_COMPLETE) is not True:
         return replace(ended(draft, task), output=output)

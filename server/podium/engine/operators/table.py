@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from podium.engine.operators.dynamic import DYNAMIC
 from podium.engine.operators.dynamic_fork import FORK_DYNAMIC
 from podium.engine.operators.event import EVENT
+from podium.engine.operators.exclusive_join import EXCLUSIVE_JOIN
 from podium.engine.operators.fork import FORK
 from podium.engine.operators.inline import INLINE, LAMBDA
 from podium.engine.operators.join import JOIN
@@ -35,6 +36,7 @@ OPERATORS: Final[dict[str, Operator]] = {
     "SUB_WORKFLOW": SUB_WORKFLOW,
     "EVENT": EVENT,
     "TERMINATE": TERMINATE,
+    "EXCLUSIVE_JOIN": EXCLUSIVE_JOIN,
     "NOOP": NOOP,
     "SET_VARIABLE": SET_VARIABLE,
     "INLINE": INLINE,
