@@ -218,8 +218,8 @@ class Machine:
             task = self.tasks.get(key)
             if task is None or task.status.terminal:
                 continue
-            defaults = task.input.value.get("defaultExclusiveJoinTask", [])
-            refs = dict.fromkeys([*members_of(task), *defaults])
+            defaults: Any = task.input.value.get("defaultExclusiveJoinTask", [])
+            refs: dict[str, None] = dict.fromkeys([*members_of(task), *defaults])
             keys = [task_key(ref, task.iteration) for ref in refs]
             waiting = [each for each in keys if not is_final(self.tasks.get(each))]
             assert join.open_count == len(waiting), (task.ref, join, waiting)

@@ -179,6 +179,9 @@ def test_sound_definitions_pass(definition: WorkflowDef) -> None:
         (flow(of_type("JSON_JQ_TRANSFORM", inputParameters={"queryExpression": ""})),
          "tasks[0].inputParameters.queryExpression"),
         (flow(of_type("SET_VARIABLE")), "tasks[0].inputParameters"),
+        (flow(of_type("START_WORKFLOW")), "tasks[0].inputParameters.startWorkflow"),
+        (flow(of_type("START_WORKFLOW", inputParameters={"startWorkflow": "name"})),
+         "tasks[0].inputParameters.startWorkflow"),
     ],
 )  # fmt: skip
 def test_a_fault_is_refused_at_its_place(definition: WorkflowDef, place: str) -> None:

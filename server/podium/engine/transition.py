@@ -24,7 +24,9 @@ from podium.model.queue import Deadline, DeadlineKind, Limits, Queue, Ready
 
 
 class StartChild(msgspec.Struct, frozen=True, kw_only=True, tag="start_child", array_like=True):
-    """Start a workflow: a child (`parent` set) or a failure workflow (`failed_workflow_id` set)."""
+    """Start a workflow: a child (`parent` set), an independent one (`starter` set), or a failure
+    workflow (`failed_workflow_id` set).
+    """
 
     workflow_id: str
     name: str
@@ -37,6 +39,8 @@ class StartChild(msgspec.Struct, frozen=True, kw_only=True, tag="start_child", a
     parent: ParentLink | None = None
     failed_workflow_id: str = ""
     """Set for a failure workflow: its input gets `failedWorkflow` from this execution (S-144)."""
+    starter: ParentLink | None = None
+    """The START_WORKFLOW task that is told, by a CloseChild, how the start itself went."""
 
 
 class ReportToParent(

@@ -29,7 +29,6 @@ TYPES_NOT_BUILT: Final = frozenset(
         "HUMAN",
         "KAFKA_PUBLISH",
         "PULL_WORKFLOW_MESSAGES",
-        "START_WORKFLOW",
         "WAIT",
     }
 )
@@ -240,6 +239,17 @@ def check_set_variable(placed: Placed) -> Iterator[Problem]:
         )
 
 
+def check_start_workflow(placed: Placed) -> Iterator[Problem]:
+    """The request: an object, or an expression that yields one (S-434)."""
+    request = parameter(placed, "startWorkflow")
+    if not (isinstance(request, dict) or (isinstance(request, str) and MARK in request)):
+        found = "none" if request is None else shown(request)
+        yield Problem(
+            f"{placed.place}.inputParameters.startWorkflow",
+            f"expected a request to start a workflow, or an expression, found {found}",
+        )
+
+
 def parameter(placed: Placed, name: str) -> JsonValue:
     """A parameter, given or by the attached task definition's template."""
     task = placed.task
@@ -279,4 +289,5 @@ CHECKS: Final[dict[str, Check]] = {
     "LAMBDA": check_lambda,
     "JSON_JQ_TRANSFORM": check_jq,
     "SET_VARIABLE": check_set_variable,
+    "START_WORKFLOW": check_start_workflow,
 }

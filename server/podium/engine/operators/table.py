@@ -15,6 +15,7 @@ from podium.engine.operators.jq import JQ
 from podium.engine.operators.noop import NOOP
 from podium.engine.operators.queued import QUEUED
 from podium.engine.operators.set_variable import SET_VARIABLE
+from podium.engine.operators.start_workflow import START_WORKFLOW
 from podium.engine.operators.sub_workflow import SUB_WORKFLOW
 from podium.engine.operators.switch import DECISION, SWITCH
 from podium.engine.operators.terminate import TERMINATE
@@ -42,6 +43,7 @@ OPERATORS: Final[dict[str, Operator]] = {
     "INLINE": INLINE,
     "LAMBDA": LAMBDA,
     "JSON_JQ_TRANSFORM": JQ,
+    "START_WORKFLOW": START_WORKFLOW,
 }
 
 
