@@ -45,11 +45,15 @@ def parameters_without_id(draft: State, place: Place, task: TaskRecord) -> Askin
     return (yield from evaluate_map(draft, place.node.template))
 
 
-def instant(task_type: str, work: Work, inputs: Inputs = parameters) -> Operator:
-    """The operator of a type whose `work` makes the ended record of an attempt."""
+def instant(
+    task_type: str, work: Work, inputs: Inputs = parameters, def_name: str = ""
+) -> Operator:
+    """The operator of a type whose `work` makes the ended record of an attempt. Its definition is
+    named `def_name`, or as the task is.
+    """
 
     def run(draft: State, place: Place) -> Asking[None]:
-        task = draft_task(draft, place, task_type, place.node.task.name)
+        task = draft_task(draft, place, task_type, def_name or place.node.task.name)
         value = yield from inputs(draft, place, task)
         done = yield from work(draft, task, value)
         yield from enter(draft, place, done, value)
