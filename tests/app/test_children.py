@@ -130,3 +130,41 @@ async def test_a_child_that_was_started_before_is_fine() -> None:
             await StartWorkflow(edge.services).start_child(effect, "p")
         view = await Executions(edge.services).get(child, tasks=True)
         assert len(view.tasks) == 1
+
+
+async def test_an_independent_workflow_is_started_and_its_id_is_the_tasks_output() -> None:
+    async with Edge() as edge:
+        await edge.registry.register_workflow(WorkflowDef(name="other", tasks=[STEP]))
+        await edge.registry.register_workflow(starter("other"))
+        started = await StartWorkflow(edge.services).start(StartRequest(name="starter"))
+
+        view = await Executions(edge.services).wait(started.workflow_id, EVENT_MS)
+        other_id = await finish(edge, TaskStatus.COMPLETED)
+
+        assert view.header.status is WorkflowStatus.COMPLETED
+        assert view.output.value == {"workflowId": other_id}
+        other = await Executions(edge.services).wait(other_id, EVENT_MS)
+        assert other.header.parent is None
+        assert other.header.status is WorkflowStatus.COMPLETED
+
+
+async def test_a_start_of_what_is_not_registered_fails_its_task_with_the_reason() -> None:
+    async with Edge() as edge:
+        await edge.registry.register_workflow(starter("gone"))
+        started = await StartWorkflow(edge.services).start(StartRequest(name="starter"))
+        await Executions(edge.services).wait(started.workflow_id, EVENT_MS)
+        view = await Executions(edge.services).get(started.workflow_id, tasks=True)
+        assert view.header.status is WorkflowStatus.FAILED
+        [task] = view.tasks
+        assert task.record.status is TaskStatus.FAILED
+        assert "found none with name gone" in (task.record.reason or "")
+
+
+def starter(name: str) -> WorkflowDef:
+    task = WorkflowTask(
+        name="s",
+        task_reference_name="s",
+        type="START_WORKFLOW",
+        input_parameters={"startWorkflow": {"name": name}},
+    )
+    return WorkflowDef(name="starter", tasks=[task])

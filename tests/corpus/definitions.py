@@ -32,13 +32,13 @@ OLD_KITCHEN_SINK: Final = "kitchensink/wf1.json"
 SERVED: Final = frozenset(
     {
         "DYNAMIC", "DECISION", "SWITCH", "FORK_JOIN", "FORK_JOIN_DYNAMIC", "JOIN", "SUB_WORKFLOW",
-        "EVENT", "HTTP", "TERMINATE",
+        "EVENT", "EXCLUSIVE_JOIN", "HTTP", "NOOP", "SET_VARIABLE", "START_WORKFLOW", "TERMINATE",
     }
 )  # fmt: skip
 NOT_SERVED: Final = frozenset(
     {
-        "DO_WHILE", "EXCLUSIVE_JOIN", "HUMAN", "INLINE", "JSON_JQ_TRANSFORM", "KAFKA_PUBLISH",
-        "LAMBDA", "NOOP", "PULL_WORKFLOW_MESSAGES", "SET_VARIABLE", "START_WORKFLOW", "WAIT",
+        "DO_WHILE", "HUMAN", "INLINE", "JSON_JQ_TRANSFORM", "KAFKA_PUBLISH", "LAMBDA",
+        "PULL_WORKFLOW_MESSAGES", "WAIT",
     }
 )  # fmt: skip
 # Workers the runs need besides those the definitions name: dynamic tasks choose among them.
@@ -103,8 +103,6 @@ def _obstacles(
             found.add("SWITCH by script")
         if kind == "DECISION" and task.get("caseExpression"):
             found.add("DECISION by script")
-        if kind == "EVENT" and not task["sink"].startswith("conductor"):
-            found.add("EVENT to " + task["sink"].partition(":")[0])
         if kind == "SUB_WORKFLOW":
             found |= _child_obstacles(task["subWorkflowParam"], known, by_name)
     return found

@@ -39,8 +39,10 @@ POLL_MS: Final = 1_000
 OPEN: Final = ("SCHEDULED", "IN_PROGRESS")
 WORKER: Final = "corpus"
 # What the server ends by itself, so that it has work to do as long as one of these is open.
-OWN: Final = frozenset({"HTTP", "EVENT", "TERMINATE", "DECISION", "SWITCH", "FORK"})
-WAITING: Final = frozenset({"JOIN", "SUB_WORKFLOW"})
+OWN: Final = frozenset(
+    {"HTTP", "EVENT", "TERMINATE", "DECISION", "SWITCH", "FORK", "SET_VARIABLE", "START_WORKFLOW"}
+)
+WAITING: Final = frozenset({"EXCLUSIVE_JOIN", "JOIN", "SUB_WORKFLOW"})
 
 Workflow = execution_pb2.Workflow
 Task = execution_pb2.Task

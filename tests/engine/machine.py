@@ -28,6 +28,7 @@ from podium.engine.identity import task_key
 from podium.engine.settle import is_final
 from podium.engine.transition import (
     ContinueSelf,
+    Evaluate,
     FetchAll,
     FetchPayloads,
     FetchTaskDefs,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from podium.engine.command import Command, Outcome
-    from podium.engine.transition import Answer, Effect, Need, Transition
+    from podium.engine.transition import Answer, Effect, Evaluated, Language, Need, Transition
     from podium.model.definition import TaskDef, WorkflowDef
     from podium.model.execution import BranchRecord, ExecutionHeader, JoinRecord, TaskRecord
     from podium.model.queue import DeadlineKind
@@ -81,6 +82,8 @@ class Machine:
         self.transitions: list[Transition] = []
         self.needs: list[Need] = []
         self.now_ms = T0
+        self.evaluated: dict[tuple[Language, str], Evaluated] = {}
+        """What the sandbox answers, by (language, program)."""
 
     # Driving
 
@@ -110,6 +113,8 @@ class Machine:
             return done.value
 
     def answer(self, need: Need) -> Answer:
+        if isinstance(need, Evaluate):
+            return self.evaluated[need.language, need.program]
         if isinstance(need, FetchTaskDefs):
             return {name: self.task_defs.get(name) for name in need.names}
         if isinstance(need, FetchAll):
@@ -213,7 +218,9 @@ class Machine:
             task = self.tasks.get(key)
             if task is None or task.status.terminal:
                 continue
-            keys = [task_key(ref, task.iteration) for ref in dict.fromkeys(members_of(task))]
+            defaults: Any = task.input.value.get("defaultExclusiveJoinTask", [])
+            refs: dict[str, None] = dict.fromkeys([*members_of(task), *defaults])
+            keys = [task_key(ref, task.iteration) for ref in refs]
             waiting = [each for each in keys if not is_final(self.tasks.get(each))]
             assert join.open_count == len(waiting), (task.ref, join, waiting)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from podium.engine.command import Terminate
@@ -20,6 +22,18 @@ def test_s_384_an_empty_join_on_completes_at_once() -> None:
     assert machine.list()[-2:] == ["j COMPLETED", "c SCHEDULED"]
     assert machine.join_output("j") == {}
     assert not machine.joins
+
+
+@pytest.mark.parametrize("mode", [None, "SYNC", "ASYNC"])
+def test_s_377_a_join_closes_in_its_last_members_commit_in_either_mode(mode: Any) -> None:
+    definition = flow(
+        fork("f", [simple("a")], [simple("b")]), join("j", "a", "b", join_mode=mode), simple("z")
+    )
+    machine = Machine(definition).start()
+    machine.work("a")
+    machine.work("b")
+    assert machine.list()[-2:] == ["j COMPLETED", "z SCHEDULED"]
+    assert not machine.deadlines
 
 
 def test_s_383_a_join_waits_for_what_never_comes() -> None:

@@ -192,12 +192,10 @@ def test_s_340_s_342_a_decision(case: str, follows: str) -> None:
     assert machine.task("s").output.value == {"caseOutput": [case]}
 
 
-def test_scripts_are_not_built() -> None:
-    machine = Machine(flow(decision(case_expression="$.v"))).start({"c": "a"})
-    assert "not built yet" in reason_of(machine)
-    script = op("SWITCH", "s", evaluator_type="javascript", expression="1")
+def test_s_329_a_language_that_is_not_served_ends_the_workflow() -> None:
+    script = op("SWITCH", "s", evaluator_type="python", expression="1")
     machine = Machine(flow(script)).start()
-    assert "found javascript" in reason_of(machine)
+    assert reason_of(machine) == "No evaluator registered for type: python"
 
 
 def test_switches_without_work_run_to_the_end_in_one_start() -> None:
@@ -274,6 +272,40 @@ def test_s_469_an_invalid_status() -> None:
     assert "given termination status is not valid" in reason_of(machine)
 
 
+def test_s_469_a_terminate_that_failed_may_be_tried_again() -> None:
+    kind = task_def("t", retry_count=1)
+    machine = Machine(flow(terminate("t", "${workflow.input.s}")), task_defs={"t": kind})
+    machine.start({"s": "DONE"})
+    assert machine.list() == ["t FAILED", "t FAILED"]
+    assert machine.status == "FAILED"
+
+
+def test_s_468_the_status_and_the_reason_may_be_values() -> None:
+    task = terminate("t", "${workflow.input.s}", terminationReason="for ${workflow.input.r}")
+    machine = Machine(flow(task)).start({"s": "TERMINATED", "r": "me"})
+    assert (machine.status, reason_of(machine)) == ("TERMINATED", "for me")
+
+
+def test_s_236_s_470_a_terminate_in_a_branch_ends_the_whole_workflow() -> None:
+    branches = [[simple("a")], [simple("b"), terminate("t", "COMPLETED")]]
+    machine = Machine(flow(fork("f", *branches), join("j", "a", "t"), simple("z"))).start()
+    machine.work("b")
+    assert machine.status == "COMPLETED"
+    assert machine.list() == [
+        "f COMPLETED", "a CANCELED", "b COMPLETED", "j CANCELED", "t COMPLETED",
+    ]  # fmt: skip
+
+
+def test_s_470_a_terminate_in_a_child_ends_only_the_child() -> None:
+    world = World(
+        flow(sub("c", "child"), simple("after"), name="top"),
+        flow(terminate("t", "COMPLETED", workflowOutput={"x": 1}), simple("z"), name="child"),
+    )
+    machine = world.start("top")
+    assert machine.list() == ["c COMPLETED", "after SCHEDULED"]
+    assert machine.task("c").output.value["x"] == 1
+
+
 def test_terminate_goes_before_a_permissive_failure() -> None:
     """Unlike S-231."""
     definition = flow(simple("a", permissive=True), terminate("t", "COMPLETED"))
@@ -308,6 +340,38 @@ def test_an_event_that_is_completed_from_outside() -> None:
     assert machine.list() == ["e IN_PROGRESS"]
     machine.report("e")
     assert machine.status == "COMPLETED"
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_s_252_the_input_says_whether_an_event_waits(*, given: bool) -> None:
+    event = op(
+        "EVENT", "e", sink="conductor", async_complete=not given,
+        input_parameters={"asyncComplete": "${workflow.input.a}"},
+    )  # fmt: skip
+    machine = Machine(flow(event)).start({"a": given})
+    assert machine.list() == ["e IN_PROGRESS" if given else "e COMPLETED"]
+
+
+def test_s_462_a_sink_may_be_a_value() -> None:
+    event = op("EVENT", "e", sink="conductor:${workflow.input.q}")
+    machine = Machine(flow(event)).start({"q": "orders"})
+    assert machine.task("e").output.value["event_produced"] == "conductor:w:orders"
+
+
+def test_an_event_that_waits_is_produced_again_when_it_is_tried_again() -> None:
+    event = op("EVENT", "e", sink="conductor", async_complete=True)
+    machine = Machine(flow(event), task_defs={"e": task_def("e", retry_count=1)}).start()
+    machine.report("e", "FAILED", output={"gone": 1}, reason="no")
+    assert machine.list() == ["e FAILED", "e IN_PROGRESS"]
+    assert machine.task("e").output.value["event_produced"] == "conductor:w:e"
+
+
+def test_s_464_a_sink_of_a_broker_fails_with_what_was_expected() -> None:
+    machine = Machine(flow(op("EVENT", "e", sink="sqs:x"))).start()
+    assert machine.task("e").output.value["event_produced"] == "sqs:x"
+    assert machine.task("e").reason == (
+        "expected sink conductor or conductor:<name>, as there is no message broker, found sqs:x"
+    )
 
 
 @pytest.mark.parametrize("sink", ["sqs:x", "${workflow.input.none}", "conductors"])

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from podium.engine.validate import Problem, validate_task, validate_workflow
-from podium.engine.validate_operators import SCRIPTS, TYPES_NOT_BUILT
+from podium.engine.validate_operators import TYPES_NOT_BUILT
+from podium.engine.warn import warnings_of
 from podium.model.definition import TaskDef, WorkflowDef
 
 CORPUS = Path("/work/shared/corpus")
@@ -111,8 +112,6 @@ def test_sound_definitions_pass(definition: WorkflowDef) -> None:
         (flow(of_type("FORK")), "tasks[0].type"),
         (flow(of_type("")), "tasks[0].type"),
         (flow(of_type("DECISION", decisionCases={"a": []})), "tasks[0].caseValueParam"),
-        (flow(of_type("DECISION", caseExpression="$.a", decisionCases={"a": []})),
-         "tasks[0].caseExpression"),
         (flow(of_type("DECISION", caseValueParam="k")), "tasks[0].decisionCases"),
         (flow(switch(decisionCases={})), "tasks[0].decisionCases"),
         (flow(switch(expression="")), "tasks[0].expression"),
@@ -144,7 +143,16 @@ def test_sound_definitions_pass(definition: WorkflowDef) -> None:
         (flow(sub(workflowDefinition={"x": deep(300)})),
          "tasks[0].subWorkflowParam.workflowDefinition"),
         (flow(of_type("EVENT")), "tasks[0].sink"),
-        (flow(of_type("EVENT", sink="sqs:queue")), "tasks[0].sink"),
+        (flow(of_type("EVENT", sink="conductors:a")), "tasks[0].sink"),
+        (flow(of_type("EVENT", sink="queue")), "tasks[0].sink"),
+        (flow(of_type("EVENT", sink="sqs:")), "tasks[0].sink"),
+        (flow(of_type("EXCLUSIVE_JOIN")), "tasks[0].joinOn"),
+        (flow(SIMPLE, {**JOIN, "type": "EXCLUSIVE_JOIN", "joinOn": ["s", "gone"]}),
+         "tasks[1].joinOn[1]"),
+        (flow(SIMPLE, {**JOIN, "type": "EXCLUSIVE_JOIN", "joinOn": ["j"]}), "tasks[1].joinOn[0]"),
+        (flow(SIMPLE, {**JOIN, "type": "EXCLUSIVE_JOIN", "joinOn": ["s"],
+                       "defaultExclusiveJoinTask": ["gone"]}),
+         "tasks[1].defaultExclusiveJoinTask[0]"),
         (flow(of_type("HTTP", inputParameters={"uri": "u"})), "tasks[0].inputParameters"),
         (flow(of_type("TERMINATE")), "tasks[0].inputParameters.terminationStatus"),
         (flow(of_type("TERMINATE", inputParameters={"terminationStatus": "DONE"})),
@@ -161,11 +169,43 @@ def test_sound_definitions_pass(definition: WorkflowDef) -> None:
                    [{**SIMPLE, "taskReferenceName": "u"}]),
               JOIN), 'tasks[0].forkTasks[0][0].decisionCases["0"][0].inputParameters.x'),
         *[(flow(of_type(kind)), "tasks[0].type") for kind in sorted(TYPES_NOT_BUILT)],
-        *[(flow(switch(evaluatorType=kind)), "tasks[0].evaluatorType") for kind in SCRIPTS],
+        (flow(switch(evaluatorType="python")), "tasks[0].evaluatorType"),
+        (flow(switch(evaluatorType="javascript", expression=" ")), "tasks[0].expression"),
+        (flow(of_type("INLINE")), "tasks[0].inputParameters.expression"),
+        (flow(of_type("INLINE", inputParameters={"expression": "1", "evaluatorType": "python"})),
+         "tasks[0].inputParameters.evaluatorType"),
+        (flow(of_type("INLINE", inputParameters={"expression": "1"})),
+         "tasks[0].inputParameters.evaluatorType"),
+        (flow(of_type("INLINE", inputParameters={"expression": 5, "evaluatorType": "value-param"})),
+         "tasks[0].inputParameters.expression"),
+        (flow(switch(evaluatorType="javascript")), "tasks[0].evaluatorType"),
+        (flow(of_type("DECISION", caseExpression="1", decisionCases={"a": [SIMPLE]})),
+         "tasks[0].caseExpression"),
+        (flow(of_type("SET_VARIABLE")), "tasks[0].inputParameters"),
+        (flow(of_type("START_WORKFLOW")), "tasks[0].inputParameters.startWorkflow"),
+        (flow(of_type("START_WORKFLOW", inputParameters={"startWorkflow": "name"})),
+         "tasks[0].inputParameters.startWorkflow"),
     ],
 )  # fmt: skip
 def test_a_fault_is_refused_at_its_place(definition: WorkflowDef, place: str) -> None:
     assert place in places(definition)
+
+
+def test_what_is_hardly_meant_is_said_with_its_place_and_not_refused() -> None:
+    branch = {**of_type("EVENT", sink="sqs:queue"), "taskReferenceName": "e"}
+    definition = flow(fork([SIMPLE], [branch]), {**JOIN, "joinOn": []})
+    assert not places(definition)
+    assert [warning.place for warning in warnings_of(definition)] == [
+        "tasks[0].forkTasks[1][0].sink",
+        "tasks[1].joinOn",
+    ]
+
+
+def test_what_is_meant_is_not_warned_of() -> None:
+    dynamic = of_type("FORK_JOIN_DYNAMIC", dynamicForkJoinTasksParam="k")
+    event = {**of_type("EVENT", sink="conductor:a"), "taskReferenceName": "e"}
+    assert not warnings_of(flow(dynamic, {**JOIN, "joinOn": []}, event))
+    assert not warnings_of(flow(fork([SIMPLE]), {**JOIN, "joinOn": ["s"]}))
 
 
 def test_all_problems_come_at_once_and_say_what_was_found() -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from podium.engine.transition import Effect
     from podium.model.definition import TaskDef, WorkflowDef
+    from podium.model.execution import ParentLink
 
 
 class World:
@@ -98,16 +99,9 @@ class World:
         if effect.definition is not None:
             definition = decode_workflow(effect.definition)
         if definition is None:
-            assert effect.parent is not None
-            self.machines[effect.parent.workflow_id].send(
-                CloseChild(
-                    task_id=effect.parent.task_id,
-                    run_epoch=effect.parent.run_epoch,
-                    child_id=effect.workflow_id,
-                    status="FAILED",
-                    reason=f"No such workflow defined. name={effect.name}",
-                )
-            )
+            told = effect.parent or effect.starter
+            assert told is not None
+            self.tell(told, effect, "FAILED", f"No such workflow defined. name={effect.name}")
             return
         if effect.failed_workflow_id:
             self.failed_inputs[effect.workflow_id] = effect.failed_workflow_id
@@ -118,3 +112,17 @@ class World:
             task_to_domain=effect.task_to_domain,
             parent=effect.parent,
         )
+        if effect.starter is not None:
+            self.tell(effect.starter, effect, "COMPLETED")
+
+    def tell(
+        self, told: ParentLink, effect: StartChild, status: str, reason: str | None = None
+    ) -> None:
+        command = CloseChild(
+            task_id=told.task_id,
+            run_epoch=told.run_epoch,
+            child_id=effect.workflow_id,
+            status=status,
+            reason=reason,
+        )
+        self.machines[told.workflow_id].send(command)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from podium.model.definition import SubWorkflowParams, TaskDef, WorkflowDef, WorkflowTask
@@ -183,3 +185,15 @@ async def test_another_server_sees_a_change_at_its_next_refresh(store: CountingS
     assert (await two.bound_by_name("w", None)).version == 1
     await two.refresh()
     assert (await two.bound_by_name("w", None)).version == 2
+
+
+async def test_what_is_hardly_meant_is_logged_when_it_is_registered(
+    registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = WorkflowTask(name="a", task_reference_name="a")
+    fork = WorkflowTask(name="f", task_reference_name="f", type="FORK_JOIN", fork_tasks=[[task]])
+    join = WorkflowTask(name="j", task_reference_name="j", type="JOIN")
+    with caplog.at_level(logging.WARNING, "podium.registry"):
+        await registry.register_workflow(WorkflowDef(name="w", tasks=[fork, join]))
+    assert "workflow w version 1, tasks[1].joinOn: expected the references" in caplog.text
+    assert await registry.get_workflow("w", 1)

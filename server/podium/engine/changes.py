@@ -148,7 +148,9 @@ def collect(draft: State, actor: str) -> Transition | None:
     header = draft.header
     changed = draft.tasks.changed or draft.attempts.changed or draft.joins.changed
     same_output = draft.output is draft.stored_output
-    if header is None or (header is draft.stored_header and not changed and same_output):
+    same_variables = draft.variables is draft.stored_variables
+    same = header is draft.stored_header and same_output and same_variables
+    if header is None or (same and not changed):
         return None
     found = Differences()
     for before, after in pairs(draft):
@@ -163,7 +165,7 @@ def collect(draft: State, actor: str) -> Transition | None:
         header=header,
         created=created,
         input=draft.input if created else None,
-        variables=draft.variables if created else None,
+        variables=None if same_variables and not created else draft.variables,
         output=None if same_output and not created else draft.output,
         tasks=tasks.present_changes(),
         attempts=attempts.present_changes() if attempts.changed else {},

@@ -97,7 +97,9 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CloseChild(msgspec.Struct, frozen=True, kw_only=True):
-    """A child ended (or could not start): report to the SUB_WORKFLOW task (S-428)."""
+    """A child ended (or could not start): report to the SUB_WORKFLOW task (S-428). To a
+    START_WORKFLOW task: its workflow was started (COMPLETED), or could not be.
+    """
 
     task_id: str
     run_epoch: int

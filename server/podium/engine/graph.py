@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 NONE: Final = -1
 SWITCHES: Final = frozenset({"SWITCH", "DECISION"})
 BRANCH_DECODER: Final = msgspec.json.Decoder(WorkflowTask)
-NOT_TEMPLATED: Final = frozenset({"SUB_WORKFLOW"})
-"""Types to which a task definition's inputTemplate does not apply (S-419)."""
+NOT_TEMPLATED: Final = frozenset({"SET_VARIABLE", "SUB_WORKFLOW"})
+"""Types to which a task definition's inputTemplate does not apply (S-419, S-473)."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -43,7 +43,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     params: Template | None = None
     """SUB_WORKFLOW: subWorkflowParam as its task's input names it, without an inline definition."""
     members: tuple[str, ...] = ()
-    """JOIN: the references it waits for, each once; a dynamic fork's gets them when it runs."""
+    """JOIN: the references it waits for, each once; a dynamic fork's gets them when it runs.
+    EXCLUSIVE_JOIN: also those of its default tasks.
+    """
 
     @property
     def ref(self) -> str:
@@ -127,9 +129,7 @@ class Compiler:
         branches: tuple[int, ...] = ()
         if task.type == "FORK_JOIN":
             branches = tuple(self._reserve(branch, NONE) for branch in task.fork_tasks)
-        members: tuple[str, ...] = ()
-        if task.type == "JOIN" and not (before and before.type == "FORK_JOIN_DYNAMIC"):
-            members = tuple(dict.fromkeys(task.join_on))
+        members = members_of(task, before)
         for member in members:
             self.joins.setdefault(member, []).append(index)
         self.nodes[index] = Node(
@@ -144,6 +144,15 @@ class Compiler:
             join=join,
             members=members,
         )
+
+
+def members_of(task: WorkflowTask, before: WorkflowTask | None) -> tuple[str, ...]:
+    """The references whose tasks a join waits for, each once."""
+    if task.type == "EXCLUSIVE_JOIN":
+        return tuple(dict.fromkeys([*task.join_on, *task.default_exclusive_join_task]))
+    if task.type == "JOIN" and not (before and before.type == "FORK_JOIN_DYNAMIC"):
+        return tuple(dict.fromkeys(task.join_on))
+    return ()
 
 
 def is_fork(task: WorkflowTask) -> bool:

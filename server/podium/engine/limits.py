@@ -12,6 +12,8 @@ DEPTH_LIMIT: Final = 16
 """Sub-workflows within sub-workflows."""
 PAYLOAD_BYTES_LIMIT: Final = 10 * 1024 * 1024
 """Input or output of a task or workflow, as JSON text."""
+VARIABLES_BYTES_LIMIT: Final = 256 * 1024
+"""All variables of a workflow, as JSON text (S-472)."""
 REASON_CHARS_LIMIT: Final = 500
 """reasonForIncompletion of a task (S-008)."""
 WORKFLOW_REASON_CHARS_LIMIT: Final = 16_000

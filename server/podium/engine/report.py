@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from podium.engine.command import CloseChild, Outcome, Rejected, ReportResult, Verdict
+from podium.engine.identity import child_id
 from podium.engine.leases import current_attempt, find_attempt, notify
 from podium.engine.lifecycle import REPORTABLE
 from podium.engine.limits import REASON_CHARS_LIMIT
@@ -14,7 +15,7 @@ from podium.engine.schedule import definition_of, locate
 from podium.engine.timing import armed, waiting_deadlines, without
 from podium.engine.work import Step
 from podium.model.execution import TaskRecord, TaskStatus
-from podium.model.payload import Payload
+from podium.model.payload import EMPTY, Payload
 from podium.model.queue import ready_score
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ STATUS_OF_CHILD: Final = {
 }
 """S-428."""
 ASYNC_COMPLETE: Final = "asyncComplete"
+START_WORKFLOW: Final = "START_WORKFLOW"
 
 
 def report_result(draft: State, command: ReportResult) -> Asking[Outcome]:
@@ -133,25 +135,17 @@ def close_child(draft: State, command: CloseChild) -> Asking[Outcome]:
     awaited = (
         not task.status.terminal
         and draft.running
-        and task.sub_workflow_id == command.child_id
+        and awaited_id(task) == command.child_id
         and task.run_epoch == command.run_epoch
     )
     status = STATUS_OF_CHILD.get(command.status)
     if not awaited or status is None:
         return Outcome(Verdict.NOOP, task)
-    reason = None
-    if status is not TaskStatus.COMPLETED:
-        reason = (
-            f"Sub workflow {child_name(task, command.child_id)} failure reason: {command.reason}"
-        )
-    output = task.output
-    if command.output:
-        output = Payload.of({**output.value, **command.output.value})
     done = replace(
         task,
         status=status,
-        output=output,
-        reason=cut(reason),
+        output=output_of(task, command),
+        reason=None if status is TaskStatus.COMPLETED else cut(reason_of(task, command)),
         deadlines=(),
         end_ms=draft.now_ms,
     )
@@ -160,8 +154,32 @@ def close_child(draft: State, command: CloseChild) -> Asking[Outcome]:
     return Outcome(Verdict.OK, done)
 
 
-def child_name(task: TaskRecord, child_id: str) -> str:
+def awaited_id(task: TaskRecord) -> str | None:
+    """Id of the execution whose report the task awaits; that of a START_WORKFLOW is no child."""
+    if task.task_type == START_WORKFLOW and task.status is TaskStatus.IN_PROGRESS:
+        return child_id(task.id, task.run_epoch)
+    return task.sub_workflow_id
+
+
+def output_of(task: TaskRecord, command: CloseChild) -> Payload:
+    """The child's output over the task's; of a START_WORKFLOW, what was started (S-436)."""
+    if task.task_type == START_WORKFLOW:
+        started = command.status == TaskStatus.COMPLETED
+        return Payload.of({"workflowId": command.child_id}) if started else EMPTY
+    if command.output:
+        return Payload.of({**task.output.value, **command.output.value})
+    return task.output
+
+
+def reason_of(task: TaskRecord, command: CloseChild) -> str | None:
+    """Why the task failed."""
+    if task.task_type == START_WORKFLOW:
+        return command.reason
+    return f"Sub workflow {child_name(task, command.child_id)} failure reason: {command.reason}"
+
+
+def child_name(task: TaskRecord, workflow_id: str) -> str:
     """name.version/id as far as it is known."""
     given = task.input.value
     name, version = given.get("subWorkflowName"), given.get("subWorkflowVersion")
-    return f"{name}/{child_id}" if version is None else f"{name}.{version}/{child_id}"
+    return f"{name}/{workflow_id}" if version is None else f"{name}.{version}/{workflow_id}"

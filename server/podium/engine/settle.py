@@ -30,6 +30,7 @@ NAMED_FAILURES: Final = frozenset({TaskStatus.FAILED, TaskStatus.FAILED_WITH_TER
 """Statuses whose tasks a workflow lists by name; TIMED_OUT is not among them (S-134)."""
 TERMINATE: Final = "TERMINATE"
 JOIN: Final = "JOIN"
+JOINS: Final = frozenset({JOIN, "EXCLUSIVE_JOIN"})
 SUB_WORKFLOW: Final = "SUB_WORKFLOW"
 
 
@@ -112,7 +113,7 @@ def fail_joins(draft: State, place: Place, child: TaskRecord) -> Asking[None]:
     """The joins of a child that failed fail before the workflow does (S-380, S-386)."""
     for key in (yield from joins_of(draft, place)):
         task = yield from want_task(draft, key)
-        if task is None or task.status.terminal:
+        if task is None or task.status.terminal or task.task_type != JOIN:
             continue
         canceled = child.status is TaskStatus.CANCELED
         status = TaskStatus.CANCELED if canceled else TaskStatus.FAILED
@@ -126,7 +127,7 @@ def no_longer_open(draft: State, task: TaskRecord) -> None:
     """The task is final or cancelled: it is counted no more, and as a join counts no more."""
     header = draft.head
     draft.header = replace(header, open_count=header.open_count - 1)
-    if task.task_type == JOIN:
+    if task.task_type in JOINS:
         draft.joins.changed[task.key] = None
 
 
@@ -213,7 +214,7 @@ def count_member(draft: State, key: str, task: TaskRecord) -> Asking[None]:
         return
     join = tally(join, task)
     draft.joins.changed[key] = join
-    if join.open_count == 0:
+    if join.open_count == 0 or (join.exclusive and join.awaited in ("", task.key)):
         draft.later.append(Step("close", key=key))
 
 
@@ -238,6 +239,8 @@ def tally(join: JoinRecord, task: TaskRecord) -> JoinRecord:
         canceled_count=canceled,
         reasons=reasons,
         forgiven=forgiven,
+        exclusive=join.exclusive,
+        awaited=join.awaited,
     )
 
 

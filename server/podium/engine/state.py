@@ -16,6 +16,8 @@ from msgspec.structs import replace
 from podium.engine.lifecycle import TASK_NEXT, WORKFLOW_NEXT
 from podium.engine.transition import (
     Answer,
+    Evaluate,
+    Evaluated,
     FetchAll,
     FetchPayloads,
     FetchTasks,
@@ -107,7 +109,8 @@ class State:
     __slots__ = (
         "attempts", "branches", "cancels", "commands", "effects", "graph",
         "header", "input", "joins", "later", "now", "now_ms", "output", "payloads_known",
-        "stored_header", "stored_output", "tasks", "unseen", "variables", "workflow_id",
+        "stored_header", "stored_output", "stored_variables", "tasks", "unseen", "variables",
+        "workflow_id",
     )  # fmt: skip
 
     def __init__(
@@ -133,6 +136,7 @@ class State:
         self.output = records.output
         self.variables = records.variables
         self.stored_output = records.output
+        self.stored_variables = records.variables
         self.payloads_known = None not in (records.input, records.output, records.variables)
         self.effects: list[Effect] = []
         self.cancels: list[CancelNotice] = []
@@ -226,7 +230,7 @@ def absorb(draft: State, answer: Answer, need: FetchTasks | None) -> None:
 def take_payloads(draft: State, answer: Records) -> None:
     """Take the execution's payloads; one that is not stored is empty. Changed ones stay."""
     draft.input = answer.input or EMPTY
-    draft.variables = answer.variables or EMPTY
+    draft.variables = draft.stored_variables = answer.variables or EMPTY
     if draft.output is None:
         draft.output = draft.stored_output = answer.output or EMPTY
     draft.payloads_known = True
@@ -294,6 +298,13 @@ def want_all(draft: State) -> Asking[None]:
     """Have every record of the execution at hand."""
     if not draft.tasks.complete:
         absorb(draft, (yield FetchAll()), None)
+
+
+def want_evaluation(need: Evaluate) -> Asking[Evaluated]:
+    """What a program gives in the sandbox; a failure is a value, too."""
+    answer = yield need
+    assert isinstance(answer, Evaluated), answer
+    return answer
 
 
 def payload(value: Payload | None) -> Payload:

@@ -6,7 +6,7 @@ right. Effects are carried out from the durable outbox, at least once, so each i
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -19,12 +19,14 @@ from podium.model.execution import (
     ParentLink,
     TaskRecord,
 )
-from podium.model.payload import EMPTY, Payload
+from podium.model.payload import EMPTY, JsonValue, Payload
 from podium.model.queue import Deadline, DeadlineKind, Limits, Queue, Ready
 
 
 class StartChild(msgspec.Struct, frozen=True, kw_only=True, tag="start_child", array_like=True):
-    """Start a workflow: a child (`parent` set) or a failure workflow (`failed_workflow_id` set)."""
+    """Start a workflow: a child (`parent` set), an independent one (`starter` set), or a failure
+    workflow (`failed_workflow_id` set).
+    """
 
     workflow_id: str
     name: str
@@ -37,6 +39,8 @@ class StartChild(msgspec.Struct, frozen=True, kw_only=True, tag="start_child", a
     parent: ParentLink | None = None
     failed_workflow_id: str = ""
     """Set for a failure workflow: its input gets `failedWorkflow` from this execution (S-144)."""
+    starter: ParentLink | None = None
+    """The START_WORKFLOW task that is told, by a CloseChild, how the start itself went."""
 
 
 class ReportToParent(
@@ -144,7 +148,36 @@ class FetchTaskDefs(msgspec.Struct, frozen=True):
     names: tuple[str, ...]
 
 
-Need: TypeAlias = FetchTasks | FetchAll | FetchPayloads | FetchTaskDefs
+Language: TypeAlias = Literal["javascript", "jq", "jsonpath"]
+
+
+class Evaluate(msgspec.Struct, frozen=True):
+    """Need: a program run outside this process, in the sandbox. Answer: Evaluated.
+
+    `input` is JSON text: what `$` is in JavaScript, `.` in jq, the document of a JSONPath.
+    `now_ms` and `seed` make clock and chance of the program the same whenever it is repeated.
+    """
+
+    language: Language
+    program: str
+    input: bytes
+    now_ms: int = 0
+    seed: str = ""
+
+
+class Evaluated(msgspec.Struct, frozen=True):
+    """What a program gave: `value` for JavaScript, a list of all results for jq and JSONPath.
+
+    `error` not "" = it failed, and says why in words a client may see.
+    """
+
+    value: JsonValue = None
+    error: str = ""
+    retriable: bool = False
+    """The failure is of this moment, not of the program: it ran out of time, or found no place."""
+
+
+Need: TypeAlias = FetchTasks | FetchAll | FetchPayloads | FetchTaskDefs | Evaluate
 
 
 class Records(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,4 +194,4 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
 
 
 TaskDefs: TypeAlias = dict[str, TaskDef | None]
-Answer: TypeAlias = Records | TaskDefs
+Answer: TypeAlias = Records | TaskDefs | Evaluated

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from podium.engine.problem import Problem, check_least, shown
+from podium.engine.script import EVALUATORS, VALUE_PARAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from podium.engine.tree import Placed
+    from podium.model.payload import JsonValue
 
 Check: TypeAlias = "Callable[[Placed], Iterator[Problem]]"
 
@@ -21,20 +23,14 @@ MARK: Final = "${"
 FORKS: Final = frozenset({"FORK_JOIN", "FORK_JOIN_DYNAMIC"})
 SINK: Final = "conductor"
 TERMINATION_STATUSES: Final = ("COMPLETED", "FAILED", "TERMINATED")
-SCRIPTS: Final = frozenset({"javascript", "graaljs", "python"})
 TYPES_NOT_BUILT: Final = frozenset(
     {
         "DO_WHILE",
-        "EXCLUSIVE_JOIN",
         "HUMAN",
-        "INLINE",
         "JSON_JQ_TRANSFORM",
         "KAFKA_PUBLISH",
         "LAMBDA",
-        "NOOP",
         "PULL_WORKFLOW_MESSAGES",
-        "SET_VARIABLE",
-        "START_WORKFLOW",
         "WAIT",
     }
 )
@@ -61,11 +57,12 @@ def expect(place: str, value: str | None, *, what: str) -> Iterator[Problem]:
 
 
 def check_decision(placed: Placed) -> Iterator[Problem]:
-    """A key whose value chooses; scripts are not built yet."""
+    """A script, or a key, whose value chooses."""
     task, place = placed.task, placed.place
     if task.case_expression and task.case_expression.strip():
         yield Problem(
-            f"{place}.caseExpression", "expected caseValueParam, found a script (not built yet)"
+            f"{place}.caseExpression",
+            "expected caseValueParam (scripts are not built yet), found a script",
         )
     else:
         yield from expect(f"{place}.caseValueParam", task.case_value_param, what="an input key")
@@ -73,16 +70,20 @@ def check_decision(placed: Placed) -> Iterator[Problem]:
 
 
 def check_switch(placed: Placed) -> Iterator[Problem]:
-    """A key whose value chooses, named by `expression`; scripts are not built yet."""
+    """A script, or the name of a key, whose value chooses (S-329)."""
     task, place = placed.task, placed.place
-    where = f"{place}.evaluatorType"
-    if task.evaluator_type in SCRIPTS:
-        yield Problem(where, f"expected value-param, found {task.evaluator_type} (not built yet)")
-    elif task.evaluator_type != "value-param":
-        yield Problem(where, f"expected value-param, found {shown(task.evaluator_type or 'none')}")
-    else:
-        yield from expect(f"{place}.expression", task.expression, what="an input key")
+    yield from check_evaluator(f"{place}.evaluatorType", task.evaluator_type)
+    what = "an input key" if task.evaluator_type == VALUE_PARAM else "a script"
+    yield from expect(f"{place}.expression", task.expression, what=what)
     yield from check_cases(placed)
+
+
+def check_evaluator(place: str, kind: JsonValue) -> Iterator[Problem]:
+    """Scripts are not built yet; python is never served."""
+    if kind != VALUE_PARAM:
+        found = "none" if kind is None else shown(kind)
+        more = " (scripts are not built yet)" if kind in EVALUATORS else ""
+        yield Problem(place, f"expected {VALUE_PARAM}{more}, found {found}")
 
 
 def check_cases(placed: Placed) -> Iterator[Problem]:
@@ -140,6 +141,12 @@ def check_join(placed: Placed) -> Iterator[Problem]:
         yield Problem(placed.place, f"expected a fork right before this JOIN, found {found}")
 
 
+def check_exclusive_join(placed: Placed) -> Iterator[Problem]:
+    """Members to wait for."""
+    if not placed.task.join_on:
+        yield Problem(f"{placed.place}.joinOn", "expected at least one reference, found none")
+
+
 def check_dynamic(placed: Placed) -> Iterator[Problem]:
     """The input key that holds the task's name."""
     yield from expect(
@@ -167,13 +174,23 @@ def check_sub_workflow(placed: Placed) -> Iterator[Problem]:
 
 
 def check_event(placed: Placed) -> Iterator[Problem]:
-    """A sink that is built: `conductor`, or `conductor:name` (S-462)."""
+    """`conductor`, `conductor:name`, or a broker's queue, whose tasks fail where there is no broker
+    (S-462, S-464).
+    """
     place, sink = f"{placed.place}.sink", placed.task.sink
     yield from expect(place, sink, what="a sink")
-    if sink and sink.strip() and not (sink == SINK or sink.startswith(f"{SINK}:") or MARK in sink):
+    if not sink or not sink.strip() or MARK in sink or is_own_sink(sink):
+        return
+    provider, colon, name = sink.partition(":")
+    if provider.startswith(SINK) or not (provider and colon and name):
         yield Problem(
-            place, f"expected conductor or conductor:<name>, found {shown(sink)} (not built yet)"
+            place, f"expected conductor, conductor:<name> or <broker>:<queue>, found {shown(sink)}"
         )
+
+
+def is_own_sink(sink: str) -> bool:
+    """Whether the server itself takes the events of this sink."""
+    return sink == SINK or sink.startswith(f"{SINK}:")
 
 
 def check_http(placed: Placed) -> Iterator[Problem]:
@@ -204,6 +221,50 @@ def check_terminate(placed: Placed) -> Iterator[Problem]:
     )
 
 
+def check_inline(placed: Placed) -> Iterator[Problem]:
+    """A language that is served; JavaScript, which is not yet, where none is named (S-474)."""
+    kind = parameter(placed, "evaluatorType")
+    if not (isinstance(kind, str) and MARK in kind):
+        yield from check_evaluator(f"{placed.place}.inputParameters.evaluatorType", kind)
+    yield from expect_parameter(placed, "expression", what="a script")
+
+
+def check_set_variable(placed: Placed) -> Iterator[Problem]:
+    """At least one variable."""
+    if not placed.task.input_parameters:
+        yield Problem(
+            f"{placed.place}.inputParameters", "expected at least one variable, found none"
+        )
+
+
+def check_start_workflow(placed: Placed) -> Iterator[Problem]:
+    """The request: an object, or an expression that yields one (S-434)."""
+    request = parameter(placed, "startWorkflow")
+    if not (isinstance(request, dict) or (isinstance(request, str) and MARK in request)):
+        found = "none" if request is None else shown(request)
+        yield Problem(
+            f"{placed.place}.inputParameters.startWorkflow",
+            f"expected a request to start a workflow, or an expression, found {found}",
+        )
+
+
+def parameter(placed: Placed, name: str) -> JsonValue:
+    """A parameter, given or by the attached task definition's template."""
+    task = placed.task
+    template = task.task_definition.input_template if task.task_definition else {}
+    return task.input_parameters.get(name, template.get(name))
+
+
+def expect_parameter(placed: Placed, name: str, *, what: str) -> Iterator[Problem]:
+    """A parameter that has to be a text."""
+    value = parameter(placed, name)
+    place = f"{placed.place}.inputParameters.{name}"
+    if value is None or isinstance(value, str):
+        yield from expect(place, value, what=what)
+    else:
+        yield Problem(place, f"expected {what} as text, found {shown(value)}")
+
+
 def check_fork_name(placed: Placed) -> Iterator[Problem]:
     """FORK is what a running fork is called, not what a definition calls it."""
     yield Problem(f"{placed.place}.type", "expected FORK_JOIN or FORK_JOIN_DYNAMIC, found FORK")
@@ -221,4 +282,8 @@ CHECKS: Final[dict[str, Check]] = {
     "SUB_WORKFLOW": check_sub_workflow,
     "SWITCH": check_switch,
     "TERMINATE": check_terminate,
+    "EXCLUSIVE_JOIN": check_exclusive_join,
+    "INLINE": check_inline,
+    "SET_VARIABLE": check_set_variable,
+    "START_WORKFLOW": check_start_workflow,
 }

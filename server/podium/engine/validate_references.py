@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from podium.model.payload import JsonValue
 
 DYNAMIC_FORK: Final = "FORK_JOIN_DYNAMIC"
+JOINS: Final = frozenset({"JOIN", "EXCLUSIVE_JOIN"})
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -116,13 +117,18 @@ def key_place(key: str) -> str:
 def check_join_on(placed: Placed, known: Known) -> Iterator[Problem]:
     """Members of a static join exist; the one of a dynamic fork does not use them (S-369)."""
     task, before = placed.task, placed.before
-    if task.type != "JOIN" or (before is not None and before.type == DYNAMIC_FORK):
+    dynamic = task.type == "JOIN" and before is not None and before.type == DYNAMIC_FORK
+    if task.type not in JOINS or dynamic:
         return
-    for index, reference in enumerate(task.join_on):
-        where = f"{placed.place}.joinOn[{index}]"
+    members = [(f"joinOn[{index}]", ref) for index, ref in enumerate(task.join_on)]
+    if task.type != "JOIN":
+        defaults = enumerate(task.default_exclusive_join_task)
+        members += [(f"defaultExclusiveJoinTask[{index}]", ref) for index, ref in defaults]
+    for name, reference in members:
+        where = f"{placed.place}.{name}"
         if reference == task.task_reference_name:
             yield Problem(
-                where, f"expected another task, found {shown(reference)}, the JOIN itself"
+                where, f"expected another task, found {shown(reference)}, the join itself"
             )
         elif known.closed and reference not in known.references:
             yield Problem(

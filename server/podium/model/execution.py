@@ -158,6 +158,10 @@ class JoinRecord(Stored, frozen=True):
     """Reasons of unsuccessful members, the first few (bounded)."""
     forgiven: tuple[str, ...] = ()
     """Names of optional members that ended with errors, the first few (S-382)."""
+    exclusive: bool = False
+    """An EXCLUSIVE_JOIN: one member closes it."""
+    awaited: str = ""
+    """Exclusive: key of the member that closes it; "" = whichever becomes final first."""
 
 
 class BranchRecord(Stored, frozen=True):

@@ -9,6 +9,7 @@ run on are bound definitions: immutable, named by the digest of their bytes, and
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -21,6 +22,7 @@ from podium.engine.graph import Graph, compile_workflow
 from podium.engine.schedule import limits_of
 from podium.engine.tree import walk_tasks
 from podium.engine.validate import Problem, validate_task, validate_workflow
+from podium.engine.warn import warnings_of
 from podium.model.definition import TaskDef, WorkflowDef, decode_task, decode_workflow, encode
 from podium.registry.children import pin, unversioned
 from podium.registry.failure import (
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from podium.model.queue import Limits
     from podium.store.port import Store
 
+LOG = logging.getLogger("podium.registry")
 WORKFLOW: Final = "workflow"
 TASK: Final = "task"
 BOUND: Final = "bound"
@@ -146,6 +149,11 @@ class Registry:
         created_ms = former.create_time if former else now_ms
         updated_ms = now_ms if former else definition.update_time
         kept = replace(definition, create_time=created_ms, update_time=updated_ms)
+        for warning in warnings_of(kept):
+            LOG.warning(
+                "workflow %s version %d, %s: %s",
+                shown(kept.name), kept.version, warning.place, warning.message,
+            )  # fmt: skip
         return DefinitionRow(WORKFLOW, kept.name, kept.version, encode(kept))
 
     async def _put(self, row: DefinitionRow, *, overwrite: bool) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from podium.engine.command import GrantLease, Outcome, Rejected, Start, Verdict
 from podium.engine.decide import decide
 from podium.engine.draft import Draft
-from podium.engine.transition import FetchTaskDefs
+from podium.engine.transition import Evaluate, Evaluated, FetchTaskDefs
 from podium.runtime.clock import spawn
 from podium.runtime.letter import (
     AlreadyRecorded,
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from podium.store.port import CommitResult
 
 LOG = logging.getLogger("podium.executor")
+NO_SANDBOX: Final = Evaluated(error="expected a server that runs scripts, found one without")
+"""Definitions with scripts are refused at registration; this answers one that a dynamic fork or an
+expression brings in.
+"""
 RAISES_MAX: Final = 5
 CONFLICT_WAIT_MS: Final = 4
 CONFLICT_WAIT_DOUBLINGS: Final = 6
@@ -155,6 +159,8 @@ class Deciding:
     async def _answer(self, mailbox: Mailbox, work: Work, need: Need) -> Answer | None:
         if isinstance(need, FetchTaskDefs):
             return await self._loader.task_defs(need.names)
+        if isinstance(need, Evaluate):
+            return NO_SANDBOX
         return await self._loader.fetch(mailbox.workflow_id, work.entry, need)
 
     def _advance(self, work: Work, answer: Answer | None) -> Need | None:

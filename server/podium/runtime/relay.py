@@ -154,19 +154,33 @@ class Relay:
             except StoreError:
                 await self._clock.sleep(RETRY_MS)
                 continue
+            self._started(workflow_id, effect, done)
+            return
+
+    def _started(self, workflow_id: str, effect: StartChild, done: Callable[[], None]) -> None:
+        starter = effect.starter
+        if starter is None:
             done()
             return
+        command = CloseChild(
+            task_id=starter.task_id,
+            run_epoch=starter.run_epoch,
+            child_id=effect.workflow_id,
+            status="COMPLETED",
+        )
+        self._send(workflow_id, command, done)
 
     def _refused(
         self, workflow_id: str, effect: StartChild, reason: str, done: Callable[[], None]
     ) -> None:
-        if effect.parent is None:
+        told = effect.parent or effect.starter
+        if told is None:
             command: Command = FailFailureWorkflow(name=effect.name, reason=reason)
             self._send(workflow_id, command, done)
             return
         command = CloseChild(
-            task_id=effect.parent.task_id,
-            run_epoch=effect.parent.run_epoch,
+            task_id=told.task_id,
+            run_epoch=told.run_epoch,
             child_id=effect.workflow_id,
             status="FAILED",
             reason=reason,

@@ -15,7 +15,7 @@ from podium.engine.operators.queued import HTTP, SIMPLE, inputs
 from podium.engine.schedule import EndExecution, draft_task, queued, shown
 from podium.engine.settle import enter
 from podium.engine.timing import MS
-from podium.engine.transition import FetchTaskDefs, Records
+from podium.engine.transition import FetchTaskDefs
 
 if TYPE_CHECKING:
     from podium.engine.graph import Place
@@ -32,7 +32,13 @@ OPERATORS_BY_NAME: Final = frozenset(
         "FORK",
         "FORK_JOIN",
         "FORK_JOIN_DYNAMIC",
+        "INLINE",
         "JOIN",
+        "JSON_JQ_TRANSFORM",
+        "LAMBDA",
+        "NOOP",
+        "SET_VARIABLE",
+        "START_WORKFLOW",
         "SUB_WORKFLOW",
         "SWITCH",
         "TERMINATE",
@@ -65,7 +71,7 @@ def run(draft: State, place: Place) -> Asking[None]:
 def registered(name: str) -> Asking[TaskDef]:
     """The registered definition of the task, or one made for the occasion."""
     answer = yield FetchTaskDefs((name,))
-    assert not isinstance(answer, Records), answer
+    assert isinstance(answer, dict), answer
     return answer.get(name) or ad_hoc(name, HTTP if name == HTTP else SIMPLE)
 
 

@@ -21,7 +21,7 @@ from podium.engine.operators.fork import enter_fork
 from podium.engine.operators.operator import Operator
 from podium.engine.schedule import EndExecution
 from podium.engine.state import RECORDS_LIMIT, want_task, want_tasks
-from podium.engine.transition import FetchTaskDefs, Records
+from podium.engine.transition import FetchTaskDefs
 from podium.engine.work import Step
 from podium.model.definition import WorkflowDef, WorkflowTask
 from podium.model.execution import BranchRecord, JoinRecord
@@ -100,7 +100,7 @@ def bound(elements: list[WorkflowTask]) -> Asking[list[WorkflowTask]]:
     if not names:
         return bind(definition, {}).tasks
     answer = yield FetchTaskDefs(names)
-    assert not isinstance(answer, Records), answer
+    assert isinstance(answer, dict), answer
     return bind(definition, answer).tasks
 
 

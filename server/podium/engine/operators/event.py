@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from podium.engine.evaluation import evaluate, evaluate_map
 from podium.engine.expression import compile_value
 from podium.engine.operators.operator import Operator
-from podium.engine.report import ASYNC_COMPLETE
-from podium.engine.schedule import draft_task, ended
+from podium.engine.report import ASYNC_COMPLETE, cut
+from podium.engine.schedule import draft_task, ended, shown
 from podium.engine.settle import enter, settle_at
 from podium.engine.timing import first_deadlines, started_deadlines
 from podium.model.execution import TaskStatus
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from podium.engine.graph import Place
     from podium.engine.state import Asking, State
     from podium.model.execution import ExecutionHeader, TaskRecord
-    from podium.model.payload import JsonObject
+    from podium.model.payload import JsonObject, JsonValue
 
 EVENT_TYPE: Final = "EVENT"
 OWN_SINK: Final = "conductor"
@@ -55,10 +55,15 @@ def begin(draft: State, place: Place, task: TaskRecord) -> Asking[None]:
 
 def started(draft: State, place: Place, task: TaskRecord, value: JsonObject) -> TaskRecord:
     """The record once the event was produced."""
-    produced = event_name(draft.head, task.ref, value.get("sink"))
+    sink = value.get("sink")
+    produced = event_name(draft.head, task.ref, sink)
     if produced is None:
-        reason = f"expected sink conductor or conductor:<name>, found {value.get('sink')}"
-        return replace(ended(draft, task, TaskStatus.FAILED), reason=reason)
+        reason = (
+            "expected sink conductor or conductor:<name>, as there is no message broker,"
+            f" found {shown(sink)}"
+        )
+        output = Payload.of(output_of(draft.head, value, sink))
+        return replace(ended(draft, task, TaskStatus.FAILED), output=output, reason=cut(reason))
     output = Payload.of(output_of(draft.head, value, produced))
     if value.get(ASYNC_COMPLETE) is not True:
         return replace(ended(draft, task), output=output)
@@ -79,8 +84,8 @@ def event_name(header: ExecutionHeader, ref: str, sink: object) -> str | None:
     return f"{OWN_SINK}:{header.name}:{name or ref}"
 
 
-def output_of(header: ExecutionHeader, value: JsonObject, produced: str) -> JsonObject:
-    """S-461."""
+def output_of(header: ExecutionHeader, value: JsonObject, produced: JsonValue) -> JsonObject:
+    """S-461; also of an event that could not be sent (a real server's output says so, too)."""
     return {
         **value,
         "workflowInstanceId": header.id,

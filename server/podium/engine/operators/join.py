@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from podium.engine.evaluation import latest
 from podium.engine.identity import task_key
 from podium.engine.limits import REASON_CHARS_LIMIT
+from podium.engine.operators.exclusive_join import decide
 from podium.engine.operators.operator import Operator
 from podium.engine.schedule import draft_task, locate
 from podium.engine.settle import enter, is_final, settle_at, tally
@@ -71,10 +72,16 @@ def open_join(draft: State, place: Place, input_: JsonObject, *, def_name: str) 
 
 
 def close(draft: State, key: str) -> Asking[None]:
-    """All members are final: end the join as they ended (S-380 to S-382)."""
+    """All members are final: end the join as they ended (S-380 to S-382); an exclusive one as the
+    member that ran.
+    """
     join = yield from want_join(draft, key)
     task = yield from want_task(draft, key)
     if join is None or task is None or task.status.terminal:
+        return
+    place = yield from locate(draft, task)
+    if join.exclusive:
+        yield from decide(draft, place, task)
         return
     status, reason = TaskStatus.COMPLETED, None
     if join.failed_count:
@@ -91,7 +98,6 @@ def close(draft: State, key: str) -> Asking[None]:
         end_ms=draft.now_ms,
         deadlines=(),
     )
-    place = yield from locate(draft, task)
     yield from settle_at(draft, place, draft.put(task, done))
 
 

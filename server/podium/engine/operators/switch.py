@@ -1,4 +1,4 @@
-"""SWITCH and DECISION: an input value chooses which tasks come next.
+"""SWITCH and DECISION: an input value, or a script's, chooses which tasks come next.
 
 Both are COMPLETED as soon as they exist; the first task of the chosen case follows in the same
 decision, or, where the case is empty, what comes after the choice.
@@ -12,9 +12,12 @@ from msgspec.structs import replace
 
 from podium.engine.evaluation import evaluate_map
 from podium.engine.graph import NONE
+from podium.engine.identity import task_id, task_key
 from podium.engine.java_text import java_text
+from podium.engine.operators.instant import evaluated, failed, text_of
 from podium.engine.operators.operator import Operator
-from podium.engine.schedule import EndExecution, draft_task, ended
+from podium.engine.schedule import EndExecution, draft_task, ended, shown
+from podium.engine.script import SCRIPTS, VALUE_PARAM
 from podium.engine.settle import choose
 from podium.model.payload import Payload
 
@@ -23,19 +26,24 @@ if TYPE_CHECKING:
     from podium.engine.state import Asking, State
     from podium.model.payload import JsonObject
 
-VALUE_PARAM: Final = "value-param"
 HAS_CHILDREN: Final = "hasChildren"
 
 
 def run_switch(draft: State, place: Place) -> Asking[None]:
     """S-328 to S-335: a case that is present is taken also when it is empty."""
     node = place.node
-    if node.task.evaluator_type != VALUE_PARAM:
-        raise EndExecution(
-            f"expected evaluatorType value-param, found {node.task.evaluator_type} at {node.ref}"
-        )
+    kind, expression = node.task.evaluator_type, node.task.expression or ""
     value = yield from evaluate_map(draft, node.template)
-    chosen = java_text(value.get(node.task.expression or ""))
+    if kind == VALUE_PARAM:
+        chosen = java_text(value.get(expression))
+    elif kind in SCRIPTS:
+        found = yield from evaluated(draft, "javascript", expression, value, seed_of(draft, place))
+        if found.error:
+            yield from fail_switch(draft, place, value, found.error)
+            return
+        chosen = java_text(found.value)
+    else:
+        raise EndExecution(f"No evaluator registered for type: {kind}")
     first = node.cases.get(chosen, node.default)
     output: JsonObject = {"evaluationResult": [chosen], "selectedCase": chosen}
     yield from take(draft, place, {**value, "case": chosen}, output, first=first)
@@ -44,14 +52,30 @@ def run_switch(draft: State, place: Place) -> Asking[None]:
 def run_decision(draft: State, place: Place) -> Asking[None]:
     """S-339 to S-342: an empty case counts as absent; parameters are not stored."""
     node = place.node
-    if node.task.case_expression and node.task.case_expression.strip():
-        raise EndExecution(f"expected caseValueParam, found a script at {node.ref} (not built yet)")
     value = yield from evaluate_map(draft, node.template)
-    chosen = java_text(value.get(node.task.case_value_param or ""))
+    script = text_of(node.task.case_expression)
+    if script:
+        found = yield from evaluated(draft, "javascript", script, value, seed_of(draft, place))
+        if found.error:
+            raise EndExecution(f"Error while evaluating script: {shown(script)}: {found.error}")
+        chosen = java_text(found.value)
+    else:
+        chosen = java_text(value.get(node.task.case_value_param or ""))
     first = node.cases.get(chosen, NONE)
     if first == NONE:
         first = node.default
     yield from take(draft, place, {"case": chosen}, {"caseOutput": [chosen]}, first=first)
+
+
+def seed_of(draft: State, place: Place) -> str:
+    """The id of the choice's task, which a script's chance is made of."""
+    return task_id(draft.workflow_id, task_key(place.node.ref, place.iteration), 0)
+
+
+def fail_switch(draft: State, place: Place, value: JsonObject, reason: str) -> Asking[None]:
+    """S-334: the choice failed; it is not tried again."""
+    task = draft_task(draft, place, place.node.task.type, place.node.task.type)
+    yield from choose(draft, place, failed(draft, task, reason), value, first=NONE)
 
 
 def take(

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Final
 from podium.engine.operators.dynamic import DYNAMIC
 from podium.engine.operators.dynamic_fork import FORK_DYNAMIC
 from podium.engine.operators.event import EVENT
+from podium.engine.operators.exclusive_join import EXCLUSIVE_JOIN
 from podium.engine.operators.fork import FORK
+from podium.engine.operators.inline import INLINE, LAMBDA
 from podium.engine.operators.join import JOIN
+from podium.engine.operators.jq import JQ
+from podium.engine.operators.noop import NOOP
 from podium.engine.operators.queued import QUEUED
+from podium.engine.operators.set_variable import SET_VARIABLE
+from podium.engine.operators.start_workflow import START_WORKFLOW
 from podium.engine.operators.sub_workflow import SUB_WORKFLOW
 from podium.engine.operators.switch import DECISION, SWITCH
 from podium.engine.operators.terminate import TERMINATE
@@ -31,6 +37,13 @@ OPERATORS: Final[dict[str, Operator]] = {
     "SUB_WORKFLOW": SUB_WORKFLOW,
     "EVENT": EVENT,
     "TERMINATE": TERMINATE,
+    "EXCLUSIVE_JOIN": EXCLUSIVE_JOIN,
+    "NOOP": NOOP,
+    "SET_VARIABLE": SET_VARIABLE,
+    "INLINE": INLINE,
+    "LAMBDA": LAMBDA,
+    "JSON_JQ_TRANSFORM": JQ,
+    "START_WORKFLOW": START_WORKFLOW,
 }
 
 
