@@ -31,6 +31,7 @@ LEFTOVERS = re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b")
 # Modules that something outside Python's imports starts.
 ENTRY_POINTS = {
     "podium.cli.main": "the script `podium` of pyproject.toml",
+    "podium.sandbox.child": "the program that sandbox/process.py starts",
     "podium_worker": "the SDK's public face",
 }
 

@@ -37,6 +37,7 @@ from podium.runtime.service import Runtime
 from podium.runtime.service import Settings as RuntimeSettings
 from podium.runtime.stream import StreamHost, StreamLimits, TaskQueues
 from podium.runtime.task_log import TaskLog
+from podium.sandbox.pool import Sandbox
 from podium.store.port import StoreError
 from podium.tasks.address import AddressSettingInvalid
 from podium.tasks.http import HttpSettings, HttpTask
@@ -119,13 +120,15 @@ class Server:
         self._store = open_store(settings.store.url, clock.now_ms)
         self._http = http_task(settings.http)
         ids = SystemIds()
-        registry = Registry(self._store, clock.now_ms)
+        self._sandbox = Sandbox(settings.sandbox.children)
+        registry = Registry(self._store, clock.now_ms, self._sandbox.fault)
         self._runtime = Runtime(
             store=self._store,
             registry=registry,
             clock=clock,
             ids=ids,
             settings=RuntimeSettings(cache_bytes=settings.limits.cache_bytes),
+            evaluator=self._sandbox,
         )
         self._local = LocalWorker(
             self._http.run,
@@ -185,6 +188,7 @@ class Server:
         if self._opened:
             await self._runtime.stop()
             await self._task_log.drain()
+        self._sandbox.stop()
         await self._http.stop()
         if self._opened:
             await self._store.close()

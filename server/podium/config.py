@@ -65,6 +65,13 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_bytes_limit: Count = 1024 * 1024
 
 
+class Sandbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[sandbox]`: where scripts of definitions run."""
+
+    children: Count = 2
+    """Processes, each of which runs one script at a time; started when the first script comes."""
+
+
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[limits]`: what one server process keeps in memory."""
 
@@ -79,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: Store = Store()
     http: Http = Http()
     limits: Limits = Limits()
+    sandbox: Sandbox = Sandbox()
 
 
 SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
@@ -86,6 +94,7 @@ SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "store": Store,
     "http": Http,
     "limits": Limits,
+    "sandbox": Sandbox,
 }
 
 

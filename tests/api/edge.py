@@ -19,6 +19,7 @@ from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.registry.registry import Registry
 from podium.runtime.clock import SystemClock, SystemIds
 from podium.runtime.service import Runtime, Settings
+from podium.sandbox.pool import Sandbox
 from podium.v1 import workflow_pb2_grpc
 from tests.runtime.rig import CountingStore
 
@@ -65,13 +66,15 @@ class Edge:
     def __init__(self, admission: Admission | None = None) -> None:
         self.clock = SystemClock()
         self.store = CountingStore(self.clock)
-        self.registry = Registry(self.store, self.clock.now_ms)
+        self.sandbox = Sandbox(1)
+        self.registry = Registry(self.store, self.clock.now_ms, self.sandbox.fault)
         self.runtime = Runtime(
             store=self.store,
             registry=self.registry,
             clock=self.clock,
             ids=SystemIds(),
             settings=Settings(),
+            evaluator=self.sandbox,
         )
         self.parked = asyncio.Event()
         """Set once a poll is served."""
@@ -108,4 +111,5 @@ class Edge:
         await self.channel.close()
         await self.server.stop(None)
         await self.runtime.stop()
+        self.sandbox.stop()
         await self.store.close()

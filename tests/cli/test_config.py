@@ -74,7 +74,7 @@ def test_variables_of_kubernetes_services_are_not_taken_for_settings(tmp_path: P
     [
         (
             "[grcp]\n",
-            '/podium.toml: expected one of grpc, store, http, limits, found "grcp"',
+            '/podium.toml: expected one of grpc, store, http, limits, sandbox, found "grcp"',
         ),
         (
             "[grpc]\nport = 1\n",

@@ -32,13 +32,13 @@ OLD_KITCHEN_SINK: Final = "kitchensink/wf1.json"
 SERVED: Final = frozenset(
     {
         "DYNAMIC", "DECISION", "SWITCH", "FORK_JOIN", "FORK_JOIN_DYNAMIC", "JOIN", "SUB_WORKFLOW",
-        "EVENT", "EXCLUSIVE_JOIN", "HTTP", "NOOP", "SET_VARIABLE", "START_WORKFLOW", "TERMINATE",
+        "EVENT", "EXCLUSIVE_JOIN", "HTTP", "INLINE", "JSON_JQ_TRANSFORM", "LAMBDA", "NOOP",
+        "SET_VARIABLE", "START_WORKFLOW", "TERMINATE",
     }
 )  # fmt: skip
 NOT_SERVED: Final = frozenset(
     {
-        "DO_WHILE", "HUMAN", "INLINE", "JSON_JQ_TRANSFORM", "KAFKA_PUBLISH", "LAMBDA",
-        "PULL_WORKFLOW_MESSAGES", "WAIT",
+        "DO_WHILE", "HUMAN", "KAFKA_PUBLISH", "PULL_WORKFLOW_MESSAGES", "WAIT",
     }
 )  # fmt: skip
 # Workers the runs need besides those the definitions name: dynamic tasks choose among them.
@@ -99,10 +99,6 @@ def _obstacles(
         kind = type_of(task)
         if kind in NOT_SERVED:
             found.add(kind)
-        if kind == "SWITCH" and task["evaluatorType"] != "value-param":
-            found.add("SWITCH by script")
-        if kind == "DECISION" and task.get("caseExpression"):
-            found.add("DECISION by script")
         if kind == "SUB_WORKFLOW":
             found |= _child_obstacles(task["subWorkflowParam"], known, by_name)
     return found

@@ -40,8 +40,11 @@ OPEN: Final = ("SCHEDULED", "IN_PROGRESS")
 WORKER: Final = "corpus"
 # What the server ends by itself, so that it has work to do as long as one of these is open.
 OWN: Final = frozenset(
-    {"HTTP", "EVENT", "TERMINATE", "DECISION", "SWITCH", "FORK", "SET_VARIABLE", "START_WORKFLOW"}
-)
+    {
+        "HTTP", "EVENT", "TERMINATE", "DECISION", "SWITCH", "FORK", "SET_VARIABLE",
+        "START_WORKFLOW", "INLINE", "JSON_JQ_TRANSFORM", "LAMBDA",
+    }
+)  # fmt: skip
 WAITING: Final = frozenset({"EXCLUSIVE_JOIN", "JOIN", "SUB_WORKFLOW"})
 
 Workflow = execution_pb2.Workflow

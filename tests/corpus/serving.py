@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 SEARCH_NAME: Final = "localhost:9200"
+PUBLIC_NAME: Final = "datausa.io:443"
 PODIUM: Final = Path(sys.executable).parent / "podium"
 START_S: Final = 15
 STOP_S: Final = 15
@@ -33,11 +34,13 @@ def closed_port() -> Iterator[str]:
 def serving(folder: Path, search: AbstractContextManager[str]) -> Iterator[str]:
     """The address of a server that lives as long as the context. `folder` is for its files.
 
-    What the HTTP tasks of the corpus ask, localhost:9200, is the address that `search` gives.
+    What the HTTP tasks of the corpus ask is at the address that `search` gives: localhost:9200, and
+    a public server whose certificate nobody there has.
     """
     with search as found_at:
         config = folder / "podium.toml"
-        config.write_text(f'[http]\nresolve = {{ "{SEARCH_NAME}" = "{found_at}" }}\n')
+        names = ", ".join(f'"{name}" = "{found_at}"' for name in (SEARCH_NAME, PUBLIC_NAME))
+        config.write_text(f"[http]\nresolve = {{ {names} }}\n")
         arguments = ["serve", str(config), "--grpc", "127.0.0.1:0"]
         arguments += ["--store", f"sqlite:///{folder}/podium.db"]
         with (folder / "stderr").open("wb") as stderr:

@@ -18,6 +18,7 @@ from podium.engine.problem import (
     check_least,
     check_name,
 )
+from podium.engine.script import Script, scripts_in
 from podium.engine.tree import walk_tasks
 from podium.engine.validate_operators import check_operator
 from podium.engine.validate_references import (
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from podium.engine.tree import Placed
     from podium.model.payload import JsonValue
 
-__all__ = ["Problem", "validate_task", "validate_workflow"]
+__all__ = ["Problem", "scripts_of", "validate_task", "validate_workflow"]
 
 SCHEMA_VERSION: Final = 2
 TREE_DEPTH_LIMIT: Final = 30
@@ -70,6 +71,18 @@ def validate_workflow(definition: WorkflowDef) -> list[Problem]:
         for placed in tasks:
             problems += take_inline(prefix, placed, depth + 1, waiting)
     return problems
+
+
+def scripts_of(definition: WorkflowDef) -> Iterator[tuple[str, Script]]:
+    """Every program of a sound definition and of those inline in it, with its place (S-035)."""
+    waiting: Waiting = [("", definition, 0)]
+    while waiting:
+        prefix, each, depth = waiting.pop()
+        for placed in walk_tasks(each.tasks):
+            for where, script in scripts_in(placed.task):
+                yield f"{prefix}{placed.place}.{where}", script
+            for problem in take_inline(prefix, placed, depth + 1, waiting):
+                raise AssertionError(problem)
 
 
 def validate_task(definition: TaskDef) -> list[Problem]:

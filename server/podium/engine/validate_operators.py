@@ -1,6 +1,6 @@
 """What each task type asks of its definition (S-035 to S-037), one function per type, one table.
 
-Task types and evaluators that are not built yet are refused here by name. References between tasks
+Task types that are not built yet are refused here by name. References between tasks
 are checked in validate_references.py.
 """
 
@@ -27,9 +27,7 @@ TYPES_NOT_BUILT: Final = frozenset(
     {
         "DO_WHILE",
         "HUMAN",
-        "JSON_JQ_TRANSFORM",
         "KAFKA_PUBLISH",
-        "LAMBDA",
         "PULL_WORKFLOW_MESSAGES",
         "WAIT",
     }
@@ -59,12 +57,7 @@ def expect(place: str, value: str | None, *, what: str) -> Iterator[Problem]:
 def check_decision(placed: Placed) -> Iterator[Problem]:
     """A script, or a key, whose value chooses."""
     task, place = placed.task, placed.place
-    if task.case_expression and task.case_expression.strip():
-        yield Problem(
-            f"{place}.caseExpression",
-            "expected caseValueParam (scripts are not built yet), found a script",
-        )
-    else:
+    if not (task.case_expression and task.case_expression.strip()):
         yield from expect(f"{place}.caseValueParam", task.case_value_param, what="an input key")
     yield from check_cases(placed)
 
@@ -79,11 +72,10 @@ def check_switch(placed: Placed) -> Iterator[Problem]:
 
 
 def check_evaluator(place: str, kind: JsonValue) -> Iterator[Problem]:
-    """Scripts are not built yet; python is never served."""
-    if kind != VALUE_PARAM:
+    """A language that is served; python is not."""
+    if kind not in EVALUATORS:
         found = "none" if kind is None else shown(kind)
-        more = " (scripts are not built yet)" if kind in EVALUATORS else ""
-        yield Problem(place, f"expected {VALUE_PARAM}{more}, found {found}")
+        yield Problem(place, f"expected one of {', '.join(EVALUATORS)}, found {found}")
 
 
 def check_cases(placed: Placed) -> Iterator[Problem]:
@@ -222,11 +214,21 @@ def check_terminate(placed: Placed) -> Iterator[Problem]:
 
 
 def check_inline(placed: Placed) -> Iterator[Problem]:
-    """A language that is served; JavaScript, which is not yet, where none is named (S-474)."""
+    """A script in a language that is served; JavaScript where none is named (S-474)."""
     kind = parameter(placed, "evaluatorType")
-    if not (isinstance(kind, str) and MARK in kind):
+    if not (kind is None or (isinstance(kind, str) and MARK in kind)):
         yield from check_evaluator(f"{placed.place}.inputParameters.evaluatorType", kind)
     yield from expect_parameter(placed, "expression", what="a script")
+
+
+def check_lambda(placed: Placed) -> Iterator[Problem]:
+    """The body of a function (S-478)."""
+    yield from expect_parameter(placed, "scriptExpression", what="a script")
+
+
+def check_jq(placed: Placed) -> Iterator[Problem]:
+    """A jq program (S-037)."""
+    yield from expect_parameter(placed, "queryExpression", what="a jq program")
 
 
 def check_set_variable(placed: Placed) -> Iterator[Problem]:
@@ -284,6 +286,8 @@ CHECKS: Final[dict[str, Check]] = {
     "TERMINATE": check_terminate,
     "EXCLUSIVE_JOIN": check_exclusive_join,
     "INLINE": check_inline,
+    "JSON_JQ_TRANSFORM": check_jq,
+    "LAMBDA": check_lambda,
     "SET_VARIABLE": check_set_variable,
     "START_WORKFLOW": check_start_workflow,
 }

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -21,7 +21,7 @@ from podium.engine.bind import bind, task_names
 from podium.engine.graph import Graph, compile_workflow
 from podium.engine.schedule import limits_of
 from podium.engine.tree import walk_tasks
-from podium.engine.validate import Problem, validate_task, validate_workflow
+from podium.engine.validate import Problem, scripts_of, validate_task, validate_workflow
 from podium.engine.warn import warnings_of
 from podium.model.definition import TaskDef, WorkflowDef, decode_task, decode_workflow, encode
 from podium.registry.children import pin, unversioned
@@ -37,6 +37,7 @@ from podium.store.port import DefinitionRow, StoreFull
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from podium.engine.transition import Language
     from podium.model.queue import Limits
     from podium.store.port import Store
 
@@ -52,6 +53,12 @@ DIGESTS_MAX: Final = 100_000
 TASKS_IN_LOOP: Final = 200
 
 Kept = TypeVar("Kept")
+
+
+class Fault(Protocol):
+    """Says why a program cannot be understood; "" = it can, or nobody can tell now."""
+
+    async def __call__(self, language: Language, program: str) -> str: ...
 
 
 class Bound(msgspec.Struct, frozen=True, eq=False):
@@ -77,7 +84,8 @@ class Caches:
 class Registry:
     """Definitions by name. All methods may raise StoreError."""
 
-    def __init__(self, store: Store, now_ms: Callable[[], int]) -> None:
+    def __init__(self, store: Store, now_ms: Callable[[], int], fault: Fault | None = None) -> None:
+        self._fault = fault
         self._store = store
         self._now_ms = now_ms
         self._generation = -1
@@ -96,9 +104,22 @@ class Registry:
 
     async def check_workflow(self, definition: WorkflowDef) -> None:
         """Raises DefinitionUnsound with all problems of the definition."""
-        problems = await _problems(definition)
+        problems = await self._problems(definition)
         if problems:
             raise DefinitionUnsound(problems)
+
+    async def _problems(self, definition: WorkflowDef) -> list[Problem]:
+        """All problems; programs are looked at in a definition that is sound without them."""
+        problems = await _judged(definition)
+        if problems:
+            return problems
+        if self._fault is None:
+            return []
+        for place, script in scripts_of(definition):
+            fault = await self._fault(script.language, script.program)
+            if fault:
+                problems.append(Problem(place, fault))
+        return problems
 
     async def register_workflow(self, definition: WorkflowDef, *, overwrite: bool = False) -> None:
         """Store a new definition or a new version. Raises DefinitionUnsound, DefinitionExists."""
@@ -114,7 +135,7 @@ class Registry:
         """Create or overwrite; nothing is stored unless all are sound. Raises DefinitionUnsound."""
         problems: list[Problem] = []
         for index, definition in enumerate(definitions):
-            problems += _placed(f"defs[{index}]", await _problems(definition))
+            problems += _placed(f"defs[{index}]", await self._problems(definition))
         if problems:
             raise DefinitionUnsound(problems)
         await self._put_all(
@@ -322,7 +343,7 @@ def _keep(kept: OrderedDict[str, Kept], key: str, value: Kept, limit: int) -> No
         kept.popitem(last=False)
 
 
-async def _problems(definition: WorkflowDef) -> list[Problem]:
+async def _judged(definition: WorkflowDef) -> list[Problem]:
     """A large definition is judged outside the loop."""
     if sum(1 for _ in walk_tasks(definition.tasks)) <= TASKS_IN_LOOP:
         return validate_workflow(definition)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from podium.engine.command import GrantLease, Outcome, Rejected, Start, Verdict
 from podium.engine.decide import decide
 from podium.engine.draft import Draft
-from podium.engine.transition import Evaluate, Evaluated, FetchTaskDefs
+from podium.engine.transition import Evaluate, FetchTaskDefs
 from podium.runtime.clock import spawn
 from podium.runtime.letter import (
     AlreadyRecorded,
@@ -37,14 +37,10 @@ if TYPE_CHECKING:
     from podium.runtime.clock import Clock, Ids
     from podium.runtime.committer import Committer
     from podium.runtime.loading import Loader
-    from podium.runtime.mailbox import Aftermath
+    from podium.runtime.mailbox import Aftermath, Evaluator
     from podium.store.port import CommitResult
 
 LOG = logging.getLogger("podium.executor")
-NO_SANDBOX: Final = Evaluated(error="expected a server that runs scripts, found one without")
-"""Definitions with scripts are refused at registration; this answers one that a dynamic fork or an
-expression brings in.
-"""
 RAISES_MAX: Final = 5
 CONFLICT_WAIT_MS: Final = 4
 CONFLICT_WAIT_DOUBLINGS: Final = 6
@@ -66,9 +62,11 @@ class Deciding:
         cache: Cache,
         clock: Clock,
         ids: Ids,
+        evaluator: Evaluator,
         incarnation: str,
         shared: bool,
     ) -> None:
+        self._evaluator = evaluator
         self._loader = loader
         self._committer = committer
         self._cache = cache
@@ -160,7 +158,7 @@ class Deciding:
         if isinstance(need, FetchTaskDefs):
             return await self._loader.task_defs(need.names)
         if isinstance(need, Evaluate):
-            return NO_SANDBOX
+            return await mailbox.evaluated(need, self._evaluator)
         return await self._loader.fetch(mailbox.workflow_id, work.entry, need)
 
     def _advance(self, work: Work, answer: Answer | None) -> Need | None:
@@ -285,7 +283,7 @@ class Deciding:
     def _succeeded(
         self, mailbox: Mailbox, work: Work, transition: Transition, result: Committed
     ) -> None:
-        mailbox.failures = 0
+        mailbox.succeeded()
         work.entry.apply(transition, result.version)
         if transition.header.status.terminal:  # seldom decided on again: leave room for others
             self._cache.drop(mailbox.workflow_id)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from podium.engine.transition import Records
+from podium.engine.transition import Evaluate, Evaluated, Records
 from podium.runtime.cache import Entry
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from podium.model.queue import Ready
     from podium.runtime.letter import Letter, Reply
     from podium.store.port import Commit, Committed
+
+
+ANSWERS_LIMIT: Final = 500
+"""Programs of one decision whose values are kept."""
 
 
 class Seat(Protocol):
@@ -50,6 +54,21 @@ class Aftermath(Protocol):
         Raises StoreError.
         """
         ...
+
+
+class Evaluator(Protocol):
+    """Runs programs where they can harm nothing (sandbox/pool.py)."""
+
+    async def evaluate(self, need: Evaluate) -> Evaluated:
+        """What the program gives; a failure is a value, too."""
+        ...
+
+
+class NoEvaluator:
+    """Of a runtime without a sandbox: every program fails."""
+
+    async def evaluate(self, need: Evaluate) -> Evaluated:
+        return Evaluated(error=f"expected a server that runs {need.language}, found one without")
 
 
 class Work:
@@ -85,15 +104,36 @@ class Work:
 
 
 class Mailbox:
-    """Commands of one execution. `busy`: a decision or its commit is under way."""
+    """Commands of one execution. `busy`: a decision or its commit is under way.
 
-    __slots__ = ("busy", "failures", "waiting", "workflow_id")
+    What programs gave is kept until a commit succeeds, so that a decision made again after a
+    conflict neither waits for them again nor comes to another end.
+    """
+
+    __slots__ = ("_answers", "busy", "failures", "waiting", "workflow_id")
 
     def __init__(self, workflow_id: str) -> None:
         self.workflow_id = workflow_id
         self.waiting: list[Letter] = []
         self.busy = False
         self.failures = 0
+        self._answers: dict[tuple[str, str, str, bytes], Evaluated] = {}
+
+    async def evaluated(self, need: Evaluate, evaluator: Evaluator) -> Evaluated:
+        """What the program gives, or gave before."""
+        asked = (need.language, need.seed, need.program, need.input)
+        answer = self._answers.get(asked)
+        if answer is None:
+            answer = await evaluator.evaluate(need)
+            if len(self._answers) < ANSWERS_LIMIT and not answer.retriable:
+                self._answers[asked] = answer
+        return answer
+
+    def succeeded(self) -> None:
+        """A commit was made: what led to it is over."""
+        self.failures = 0
+        if self._answers:
+            self._answers.clear()
 
 
 def unborn(letters: list[Letter]) -> Entry | None:

@@ -21,6 +21,7 @@ from podium.runtime.dispatcher import Dispatcher
 from podium.runtime.executor import Executor
 from podium.runtime.leases import GRACE_MS, Leases
 from podium.runtime.loading import Definitions, Loader
+from podium.runtime.mailbox import NoEvaluator
 from podium.runtime.members import Members
 from podium.runtime.messages import Bus
 from podium.runtime.polls import PollDesk
@@ -32,6 +33,7 @@ from podium.store.port import StoreError
 if TYPE_CHECKING:
     from podium.model.queue import Limits
     from podium.runtime.clock import Clock, Ids
+    from podium.runtime.mailbox import Evaluator
     from podium.runtime.relay import Starter
     from podium.store.port import Store
 
@@ -60,8 +62,15 @@ class Runtime:
 
     _refreshing = False
 
-    def __init__(
-        self, *, store: Store, registry: Registry, clock: Clock, ids: Ids, settings: Settings
+    def __init__(  # noqa: PLR0913 - all by name, each a port or the settings
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        clock: Clock,
+        ids: Ids,
+        settings: Settings,
+        evaluator: Evaluator | None = None,
     ) -> None:
         self.store = store
         clock = StoreClock(clock)
@@ -72,7 +81,7 @@ class Runtime:
         self._tasks: set[asyncio.Task[None]] = set()
         named = {"incarnation": self.incarnation}
         self.committer = Committer(store, clock)
-        self._make_executor(settings.cache_bytes)
+        self._make_executor(settings.cache_bytes, evaluator or NoEvaluator())
         self.dispatcher = Dispatcher(
             store=store, clock=clock, executor=self.executor, limiter=registry, **named
         )
@@ -80,14 +89,7 @@ class Runtime:
             executor=self.executor, clock=clock, grace_ms=settings.lease_grace_ms, **named
         )
         self.timers = Timers(store=store, executor=self.executor, clock=clock)
-        self.relay = Relay(
-            store=store,
-            executor=self.executor,
-            committer=self.committer,
-            dispatcher=self.dispatcher,
-            clock=clock,
-            **named,
-        )
+        self._make_relay()
         self.watch = Watch(store=store, executor=self.executor, clock=clock, **named)
         self.polls = PollDesk(
             dispatcher=self.dispatcher, leases=self.leases, store=store, clock=clock
@@ -111,7 +113,17 @@ class Runtime:
         )
         self._wire()
 
-    def _make_executor(self, cache_bytes: int) -> None:
+    def _make_relay(self) -> None:
+        self.relay = Relay(
+            store=self.store,
+            executor=self.executor,
+            committer=self.committer,
+            dispatcher=self.dispatcher,
+            clock=self.clock,
+            incarnation=self.incarnation,
+        )
+
+    def _make_executor(self, cache_bytes: int, evaluator: Evaluator) -> None:
         loader = Loader(self.store, self._registry)
         cache = Cache(cache_bytes)
         shared = self.store.capabilities.shared
@@ -121,6 +133,7 @@ class Runtime:
             cache=cache,
             clock=self.clock,
             ids=self.ids,
+            evaluator=evaluator,
             incarnation=self.incarnation,
             shared=shared,
         )

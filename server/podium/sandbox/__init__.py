@@ -1,0 +1,1 @@
+"""Programs of users, run in child processes that can harm nothing: JavaScript, jq, JSONPath."""
