@@ -33,12 +33,12 @@ SERVED: Final = frozenset(
     {
         "DYNAMIC", "DECISION", "SWITCH", "FORK_JOIN", "FORK_JOIN_DYNAMIC", "JOIN", "SUB_WORKFLOW",
         "EVENT", "EXCLUSIVE_JOIN", "HTTP", "INLINE", "JSON_JQ_TRANSFORM", "LAMBDA", "NOOP",
-        "SET_VARIABLE", "START_WORKFLOW", "TERMINATE",
+        "HUMAN", "SET_VARIABLE", "START_WORKFLOW", "TERMINATE", "WAIT",
     }
 )  # fmt: skip
 NOT_SERVED: Final = frozenset(
     {
-        "DO_WHILE", "HUMAN", "KAFKA_PUBLISH", "PULL_WORKFLOW_MESSAGES", "WAIT",
+        "DO_WHILE", "KAFKA_PUBLISH", "PULL_WORKFLOW_MESSAGES",
     }
 )  # fmt: skip
 # Workers the runs need besides those the definitions name: dynamic tasks choose among them.

@@ -45,6 +45,8 @@ OWN: Final = frozenset(
         "START_WORKFLOW", "INLINE", "JSON_JQ_TRANSFORM", "LAMBDA",
     }
 )  # fmt: skip
+# What somebody outside ends, who answers {"done": true}.
+OUTSIDE: Final = frozenset({"WAIT", "HUMAN"})
 WAITING: Final = frozenset({"EXCLUSIVE_JOIN", "JOIN", "SUB_WORKFLOW"})
 
 Workflow = execution_pb2.Workflow
@@ -87,6 +89,16 @@ class Script:
             status=status,
             output_data=values(output),
         )
+
+
+def done(task: Task) -> execution_pb2.TaskResult:
+    """What ends a task from outside."""
+    return execution_pb2.TaskResult(
+        workflow_instance_id=task.workflow_instance_id,
+        task_id=task.task_id,
+        status=Status.COMPLETED,
+        output_data=values({"done": True}),
+    )
 
 
 def answer(ref: str) -> dict[str, Any]:
@@ -193,8 +205,11 @@ class Drive:
     def run(self, request: request_pb2.StartWorkflowRequest) -> Ended:
         root_id = self.client.start(request)
         tree = self.settled(root_id)
-        while (target := next_open(tree)) is not None:
-            self.client.update(self.script.result(self.take(target)))
+        outside = True
+        while (target := next_open(tree, outside=not outside)) is not None:
+            outside = target.task_type in OUTSIDE
+            result = done(target) if outside else self.script.result(self.take(target))
+            self.client.update(result)
             tree = self.settled(root_id)
         root = tree[0]
         if name_of_workflow(root) == "RUNNING":
@@ -253,17 +268,20 @@ def is_moving(state: str, task: Task, states: Mapping[str, str]) -> bool:
     return state != "RUNNING" or task.task_type in OWN
 
 
-def next_open(tree: list[Workflow]) -> Task | None:
-    """The worker's task to take next: the first scheduled in its execution, parents first."""
+def next_open(tree: list[Workflow], *, outside: bool) -> Task | None:
+    """The task to answer next: the first scheduled in its execution, parents first. The recorder
+    answered workers and what waits for somebody `outside` in turn.
+    """
     found = [
-        (task.seq, depth, task)
+        ((task.task_type in OUTSIDE) is not outside, task.seq, depth, task)
         for depth, workflow in enumerate(tree)
         for task in workflow.tasks
         if name_of(task) in OPEN
         and task.task_type not in OWN | WAITING
-        and task.callback_after_seconds == 0  # else it waits for a retry delay of a minute
+        # Else it waits for a retry delay of a minute.
+        and (task.callback_after_seconds == 0 or task.task_type in OUTSIDE)
     ]
-    return min(found, key=lambda each: each[:2])[2] if found else None
+    return min(found, key=lambda each: each[:3])[3] if found else None
 
 
 def ended(workflow: Workflow) -> Ended:

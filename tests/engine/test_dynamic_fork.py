@@ -109,9 +109,7 @@ def test_s_372_a_dynamic_fork_without_a_join() -> None:
     assert reason_of(machine).startswith("Dynamic join definition is not followed by a join task.")
 
 
-@pytest.mark.parametrize(
-    ("kind", "built"), [("DO_WHILE", False), ("WAIT", False), ("OWN_TYPE", True)]
-)
+@pytest.mark.parametrize(("kind", "built"), [("KAFKA_PUBLISH", False), ("OWN_TYPE", True)])
 def test_types_that_are_not_built_fail_the_workflow(kind: str, *, built: bool) -> None:
     machine = Machine(forked()).start({"dt": [branch("a", type=kind)], "di": {}})
     if built:

@@ -136,7 +136,7 @@ def test_sound_definitions_pass(definition: WorkflowDef) -> None:
         (flow(sub(name="flow")), "tasks[0].subWorkflowParam.name"),
         (flow(fork([SIMPLE, {**sub(name="flow", version=1), "taskReferenceName": "u"}]), JOIN),
          "tasks[0].forkTasks[0][1].subWorkflowParam.name"),
-        (flow(sub(workflowDefinition={"name": "in", "tasks": [of_type("WAIT")]})),
+        (flow(sub(workflowDefinition={"name": "in", "tasks": [of_type("KAFKA_PUBLISH")]})),
          "tasks[0].subWorkflowParam.workflowDefinition.tasks[0].type"),
         (flow(sub(workflowDefinition={"name": "in", "tasks": [{"name": 5}]})),
          "tasks[0].subWorkflowParam.workflowDefinition.tasks[0].name"),

@@ -12,7 +12,7 @@ from podium.engine.leases import current_attempt, find_attempt, notify
 from podium.engine.lifecycle import REPORTABLE
 from podium.engine.limits import REASON_CHARS_LIMIT
 from podium.engine.schedule import definition_of, locate
-from podium.engine.timing import armed, waiting_deadlines, without
+from podium.engine.timing import armed, has, waiting_deadlines, without
 from podium.engine.work import Step
 from podium.model.execution import TaskRecord, TaskStatus
 from podium.model.payload import EMPTY, Payload
@@ -104,6 +104,8 @@ def progressed(draft: State, task: TaskRecord, command: ReportResult) -> Asking[
         update_ms=draft.now_ms,
     )
     if task.queue is None or completes_outside(task):
+        if has(task.deadlines, "retry") and task.queue is None:  # it begins when that is due
+            return replace(after, deadlines=task.deadlines)
         return replace(
             after,
             status=TaskStatus.IN_PROGRESS,

@@ -39,8 +39,8 @@ def due(draft: State, command: Due) -> Asking[Outcome]:
     task = yield from current_attempt(draft, command.task_id)
     if task is None or Deadline(task.id, command.kind, command.at_ms) not in task.deadlines:
         return Outcome(Verdict.NOOP, task)
-    if command.kind == "retry":
-        return Outcome(Verdict.OK, becomes_ready(draft, task))
+    if command.kind in WAITED:
+        return Outcome(Verdict.OK, WAITED[command.kind](draft, task))
     place = yield from locate(draft, task)
     task_def = definition_of(place, task)
     assert task_def is not None, f"{task.id}: a {command.kind} deadline without a definition"
@@ -65,6 +65,13 @@ def becomes_ready(draft: State, task: TaskRecord) -> TaskRecord:
     return after
 
 
+def wait_over(draft: State, task: TaskRecord) -> TaskRecord:
+    """A WAIT has waited long enough (S-456)."""
+    after = end_attempt(draft, task, TaskStatus.COMPLETED)
+    draft.later.append(Step("settle", key=task.key))
+    return after
+
+
 def time_out(draft: State, task: TaskRecord, text: str) -> TaskRecord:
     """TIMED_OUT; then the rules of retries."""
     after = end_attempt(draft, task, TaskStatus.TIMED_OUT, reason=text, notice=TIMED_OUT_NOTICE)
@@ -84,6 +91,10 @@ def ends_workflow(draft: State, task: TaskRecord, text: str, *, optional: bool) 
     after = give_up(draft, after)
     no_longer_open(draft, after)
     raise EndExecution(text, workflow_status_of(after.status), after)
+
+
+WAITED: Final = {"retry": becomes_ready, "wait": wait_over}
+"""Deadlines that somebody waits for; the others are timeouts."""
 
 
 def response_text(task: TaskRecord, task_def: TaskDef) -> str:

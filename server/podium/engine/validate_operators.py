@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from podium.engine.problem import Problem, check_least, shown
 from podium.engine.script import EVALUATORS, VALUE_PARAM
+from podium.engine.wait_text import DURATION_FORM, INSTANT_FORM, duration_ms, instant_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,10 +27,8 @@ TERMINATION_STATUSES: Final = ("COMPLETED", "FAILED", "TERMINATED")
 TYPES_NOT_BUILT: Final = frozenset(
     {
         "DO_WHILE",
-        "HUMAN",
         "KAFKA_PUBLISH",
         "PULL_WORKFLOW_MESSAGES",
-        "WAIT",
     }
 )
 
@@ -250,6 +249,22 @@ def check_start_workflow(placed: Placed) -> Iterator[Problem]:
         )
 
 
+def check_wait(placed: Placed) -> Iterator[Problem]:
+    """A duration or an instant, not both; literal ones must be readable (S-038)."""
+    place = f"{placed.place}.inputParameters"
+    duration, until = parameter(placed, "duration"), parameter(placed, "until")
+    if duration is not None and until is not None:
+        yield Problem(place, "expected either duration or until, found both")
+    for name, value, read, form in (
+        ("duration", duration, duration_ms, DURATION_FORM),
+        ("until", until, instant_ms, INSTANT_FORM),
+    ):
+        if value is None or (isinstance(value, str) and MARK in value):
+            continue
+        if not isinstance(value, str) or read(value) is None:
+            yield Problem(f"{place}.{name}", f"expected {form}, found {shown(value)}")
+
+
 def parameter(placed: Placed, name: str) -> JsonValue:
     """A parameter, given or by the attached task definition's template."""
     task = placed.task
@@ -290,4 +305,5 @@ CHECKS: Final[dict[str, Check]] = {
     "LAMBDA": check_lambda,
     "SET_VARIABLE": check_set_variable,
     "START_WORKFLOW": check_start_workflow,
+    "WAIT": check_wait,
 }

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-DeadlineKind = Literal["response", "poll", "timeout", "total", "retry", "workflow"]
+DeadlineKind = Literal["response", "poll", "timeout", "total", "retry", "workflow", "wait"]
 LeaseKind = Literal["stream", "poll"]
 
 PRIORITY_MAX: Final = 99

@@ -19,6 +19,7 @@ from podium.engine.operators.start_workflow import START_WORKFLOW
 from podium.engine.operators.sub_workflow import SUB_WORKFLOW
 from podium.engine.operators.switch import DECISION, SWITCH
 from podium.engine.operators.terminate import TERMINATE
+from podium.engine.operators.wait import HUMAN, WAIT
 from podium.engine.schedule import EndExecution
 from podium.engine.validate_operators import TYPES_NOT_BUILT
 
@@ -44,6 +45,8 @@ OPERATORS: Final[dict[str, Operator]] = {
     "LAMBDA": LAMBDA,
     "JSON_JQ_TRANSFORM": JQ,
     "START_WORKFLOW": START_WORKFLOW,
+    "WAIT": WAIT,
+    "HUMAN": HUMAN,
 }
 
 

@@ -1,13 +1,16 @@
-"""Scripts over a real channel: values, refusals at registration, bombs."""
+"""Scripts and waits over a real channel: values, refusals at registration, bombs, timers."""
 
 from __future__ import annotations
+
+import asyncio
 
 from podium.conductor import definition_pb2 as definition
 from podium.conductor import execution_pb2 as execution
 from podium.conductor import metadata_service_pb2 as metadata
+from podium.v1 import workflow_pb2 as podium
 from tests.api.calls import METADATA, plain, refusal, simple, values
 from tests.api.edge import Edge
-from tests.api.test_flow import registered, started, status_of
+from tests.api.test_flow import completed, registered, started, status_of
 from tests.api.waiting import ended
 
 
@@ -68,6 +71,28 @@ async def test_a_program_that_cannot_be_understood_is_refused_at_its_place() -> 
             "tasks[3].expression",
         ):
             assert f"{place}: " in text
+
+
+async def test_a_wait_ends_by_its_timer_and_a_human_by_an_update() -> None:
+    wait = simple("wait", type="WAIT")
+    values(wait, "input_parameters", {"duration": "1s"})
+    async with Edge() as edge:
+        await registered(edge, flow(wait, simple("human", type="HUMAN")))
+        workflow_id = await started(edge, "scripts")
+        status = await status_of(edge, workflow_id)
+        async with asyncio.timeout(30):
+            changes = edge.podium.Watch(podium.WatchRequest(workflow_id=workflow_id))
+            async for _ in changes:
+                status = await status_of(edge, workflow_id)
+                if len(status.tasks) == 2:
+                    break
+            changes.cancel()
+        assert status.tasks[0].status == execution.Task.COMPLETED
+        assert status.tasks[0].end_time - status.tasks[0].start_time >= 1_000
+        await completed(edge, status.tasks[1], by="me")
+        found = await ended(edge, workflow_id)
+        assert found.status == execution.Workflow.COMPLETED
+        assert plain(found.output) == {"by": "me"}
 
 
 async def test_a_bomb_fails_its_task_and_no_other() -> None:
