@@ -31,14 +31,14 @@ OLD_KITCHEN_SINK: Final = "kitchensink/wf1.json"
 
 SERVED: Final = frozenset(
     {
-        "DYNAMIC", "DECISION", "SWITCH", "FORK_JOIN", "FORK_JOIN_DYNAMIC", "JOIN", "SUB_WORKFLOW",
-        "EVENT", "EXCLUSIVE_JOIN", "HTTP", "INLINE", "JSON_JQ_TRANSFORM", "LAMBDA", "NOOP",
-        "HUMAN", "SET_VARIABLE", "START_WORKFLOW", "TERMINATE", "WAIT",
+        "DYNAMIC", "DECISION", "DO_WHILE", "SWITCH", "FORK_JOIN", "FORK_JOIN_DYNAMIC", "JOIN",
+        "SUB_WORKFLOW", "EVENT", "EXCLUSIVE_JOIN", "HTTP", "INLINE", "JSON_JQ_TRANSFORM", "LAMBDA",
+        "NOOP", "HUMAN", "SET_VARIABLE", "START_WORKFLOW", "TERMINATE", "WAIT",
     }
 )  # fmt: skip
 NOT_SERVED: Final = frozenset(
     {
-        "DO_WHILE", "KAFKA_PUBLISH", "PULL_WORKFLOW_MESSAGES",
+        "KAFKA_PUBLISH", "PULL_WORKFLOW_MESSAGES",
     }
 )  # fmt: skip
 # Workers the runs need besides those the definitions name: dynamic tasks choose among them.

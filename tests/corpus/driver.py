@@ -47,7 +47,7 @@ OWN: Final = frozenset(
 )  # fmt: skip
 # What somebody outside ends, who answers {"done": true}.
 OUTSIDE: Final = frozenset({"WAIT", "HUMAN"})
-WAITING: Final = frozenset({"EXCLUSIVE_JOIN", "JOIN", "SUB_WORKFLOW"})
+WAITING: Final = frozenset({"DO_WHILE", "EXCLUSIVE_JOIN", "JOIN", "SUB_WORKFLOW"})
 
 Workflow = execution_pb2.Workflow
 Task = execution_pb2.Task

@@ -22,9 +22,9 @@ from podium.engine.command import (
 )
 from podium.engine.decide import decide
 from podium.engine.draft import Draft
-from podium.engine.evaluation import assemble_join_output, members_of
-from podium.engine.graph import compile_workflow
-from podium.engine.identity import task_key
+from podium.engine.gathering import gather, iteration_of, members_of, parts_in
+from podium.engine.graph import LOOP, compile_workflow
+from podium.engine.identity import reference_in, task_key
 from podium.engine.settle import is_final
 from podium.engine.transition import (
     ContinueSelf,
@@ -82,6 +82,7 @@ class Machine:
         self.transitions: list[Transition] = []
         self.needs: list[Need] = []
         self.now_ms = T0
+        self.some_removed = False
         self.evaluated: dict[tuple[Language, str], Evaluated] = {}
         """What the sandbox answers, by (language, program)."""
 
@@ -153,6 +154,7 @@ class Machine:
         self.tasks.update(change.tasks)
         self.attempts.update(change.attempts)
         self.branches.update(change.branches)
+        self.remove(change)
         for key, join in change.joins.items():
             if join is None:
                 self.joins.pop(key, None)
@@ -166,6 +168,15 @@ class Machine:
         self.transitions.append(change)
         self.check()
         return change
+
+    def remove(self, change: Transition) -> None:
+        for key in change.removed:
+            self.tasks.pop(key, None)  # one made and removed in one commit was never there
+        for each in change.removed_attempts:
+            self.attempts.pop(each, None)
+        for key in change.removed_branches:
+            self.branches.pop(key, None)
+        self.some_removed = self.some_removed or bool(change.removed)
 
     def index(self, change: Transition) -> None:
         for task_id, kind in change.disarmed:
@@ -208,9 +219,12 @@ class Machine:
             (t.lease.incarnation, t.id) for t in leased if t.lease and t.lease.kind == "stream"
         }
         assert self.slots == {t.id for t in leased if t.limits.limited}
-        assert sorted(t.seq for t in [*tasks, *self.attempts.values()]) == list(
-            range(1, header.next_seq)
-        )
+        seqs = [t.seq for t in [*tasks, *self.attempts.values()]]
+        if self.some_removed:
+            assert len(seqs) == len(set(seqs))
+            assert max(seqs) == header.next_seq - 1
+        else:
+            assert sorted(seqs) == list(range(1, header.next_seq))
         self.check_joins()
 
     def check_joins(self) -> None:
@@ -218,11 +232,22 @@ class Machine:
             task = self.tasks.get(key)
             if task is None or task.status.terminal:
                 continue
+            if join.loop:
+                self.check_loop(task, join)
+                continue
             defaults: Any = task.input.value.get("defaultExclusiveJoinTask", [])
             refs: dict[str, None] = dict.fromkeys([*members_of(task), *defaults])
             keys = [task_key(ref, task.iteration) for ref in refs]
             waiting = [each for each in keys if not is_final(self.tasks.get(each))]
             assert join.open_count == len(waiting), (task.ref, join, waiting)
+
+    def check_loop(self, loop: TaskRecord, counter: JoinRecord) -> None:
+        assert loop.task_type == LOOP
+        inside = [task for task in self.tasks.values() if task.loop == loop.key]
+        waiting = [task for task in inside if not is_final(task) and not canceled(task)]
+        assert counter.open_count == len(waiting), (loop.ref, counter, waiting)
+        here = (*loop.iteration, iteration_of(loop))
+        assert all(task.iteration == here for task in waiting)
 
     # Shorthand of tests
 
@@ -246,7 +271,9 @@ class Machine:
         )
 
     def task(self, ref: str) -> TaskRecord:
-        return self.tasks[task_key(ref)]
+        """By its reference as clients see it: in loops `ref__1`, `ref__2__1`."""
+        plain, *path = ref.split("__")
+        return self.tasks[task_key(plain, tuple(int(number) for number in path))]
 
     def grant(self, ref: str, lease: Lease = STREAM) -> TaskRecord:
         outcome = self.send(GrantLease(task_id=self.task(ref).id, lease=lease, worker_id="w"))
@@ -285,7 +312,8 @@ class Machine:
     def list(self) -> list[str]:
         """`ref STATUS` of every attempt in order of seq."""
         every = [*self.tasks.values(), *self.attempts.values()]
-        return [f"{t.ref} {t.status.value}" for t in sorted(every, key=lambda t: t.seq)]
+        every.sort(key=lambda t: t.seq)
+        return [f"{reference_in(t.ref, t.iteration)} {t.status.value}" for t in every]
 
     def run_effects(self) -> None:
         """Carry out what this execution sends to itself; keep the rest."""
@@ -296,7 +324,7 @@ class Machine:
                 self.send(Continue(cursor=effect.cursor))
 
     def join_output(self, ref: str) -> dict[str, Any]:
-        return assemble_join_output(self.task(ref), self.tasks.get)
+        return gather(self.task(ref), parts_in(self.tasks.values()), self.tasks.get)
 
 
 def canceled(task: TaskRecord) -> bool:

@@ -178,7 +178,7 @@ def test_the_environment_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_output_of_a_join_comes_from_its_members() -> None:
     joined = context(
         tasks={"j": task("j", task_type="JOIN", output=EMPTY)},
-        join_output=lambda record: {"b7": {"x": record.ref}},
+        gathered=lambda record: {"b7": {"x": record.ref}},
     )
     assert compile_value("${j.output.b7.x}").evaluate(joined) == "j"
 

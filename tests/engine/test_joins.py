@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from podium.engine.command import Terminate
-from podium.engine.evaluation import assemble_join_output
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.engine.transition import FetchAll, FetchTasks
 from tests.engine.machine import Machine
@@ -210,7 +209,7 @@ def test_a_join_output_over_the_limit_fails_what_reads_it() -> None:
     assert machine.output.value == {}
     assert machine.header is not None
     assert (machine.header.reason or "").startswith(
-        f"expected a join output of at most {PAYLOAD_BYTES_LIMIT} bytes, found "
+        f"expected a JOIN output of at most {PAYLOAD_BYTES_LIMIT} bytes, found "
     )
     assert machine.task("j").status.value == "COMPLETED"
 
@@ -243,7 +242,7 @@ def test_a_task_that_reads_too_much_fails_with_the_sizes() -> None:
         machine.work(ref, output={"v": "x" * (PAYLOAD_BYTES_LIMIT // 2 + 1)})
     assert machine.status == "FAILED"
     assert machine.header is not None
-    assert "expected a join output of at most" in (machine.header.reason or "")
+    assert "expected a JOIN output of at most" in (machine.header.reason or "")
 
 
 def test_joins_of_joins_are_assembled_without_recursion() -> None:
@@ -270,7 +269,7 @@ def test_joins_that_name_each_other_have_outputs_that_end() -> None:
     machine.work("a", output={"v": 1})
     assert machine.status == "RUNNING"
     assert machine.join_output("j") == {"a": {"v": 1}}
-    assert assemble_join_output(machine.task("k"), machine.tasks.get) == {"j": {"a": {"v": 1}}}
+    assert machine.join_output("k") == {"j": {"a": {"v": 1}}}
 
 
 def test_the_joins_of_a_failed_child_fail_with_it() -> None:

@@ -64,10 +64,13 @@ class Names:
 
 
 def leaf(draw: Any, names: Names) -> list[WorkflowTask]:
-    kind = draw(st.sampled_from([*KINDS, "sub", "event", "terminate", "dynamic"]))
+    kind = draw(st.sampled_from([*KINDS, "sub", "event", "terminate", "dynamic", "wait"]))
     flags = draw(st.sampled_from([{}, {}, {"optional": True}, {"permissive": True}]))
     if kind == "sub":
         return [sub(names.next("sub"), "child", **flags)]
+    if kind == "wait":
+        duration = draw(st.sampled_from([{}, {"duration": "3s"}]))
+        return [op("WAIT", names.next("wait"), input_parameters=duration, **flags)]
     if kind == "event":
         return [op("EVENT", names.next("event"), sink="conductor", **flags)]
     if kind == "terminate":
@@ -90,9 +93,17 @@ def leaf(draw: Any, names: Names) -> list[WorkflowTask]:
 def tasks_of(draw: Any, names: Names, depth: int) -> list[WorkflowTask]:
     found: list[WorkflowTask] = []
     for _ in range(draw(st.integers(1, 3))):
-        shape = draw(st.sampled_from(["leaf", "leaf", "fork", "switch"])) if depth else "leaf"
+        shape = (
+            draw(st.sampled_from(["leaf", "leaf", "fork", "switch", "loop"])) if depth else "leaf"
+        )
         if shape == "leaf":
             found += leaf(draw, names)
+        elif shape == "loop":
+            given: dict[str, Any] = {"_items": [1] * draw(st.integers(0, 2))}
+            if draw(st.booleans()):
+                given["keepLastN"] = draw(st.integers(1, 2))
+            body = tasks_of(draw, names, depth - 1)
+            found.append(op("DO_WHILE", names.next("l"), loop_over=body, input_parameters=given))
         elif shape == "switch":
             case = tasks_of(draw, names, depth - 1)
             value = draw(st.sampled_from(["x", "y"]))
@@ -234,7 +245,7 @@ def test_every_workflow_ends_when_every_task_succeeds(data: st.DataObject) -> No
     step(machine, [machine.start_command({"x": 1})], log)
     for _ in range(500):
         waiting = [t for t in machine.tasks.values() if not t.status.terminal]
-        waiting = [t for t in waiting if t.task_type != "JOIN"]
+        waiting = [t for t in waiting if t.task_type not in ("JOIN", "DO_WHILE")]
         if not waiting:
             break
         task = draw(st.sampled_from(waiting))
@@ -282,4 +293,6 @@ def folded(machine: Machine) -> None:
             if terminal:
                 ended.add(line.task_id)
     every = [*machine.tasks.values(), *machine.attempts.values()]
+    if machine.some_removed:
+        statuses = {each.id: statuses[each.id] for each in every}
     assert statuses == {task.id: task.status.value for task in every}

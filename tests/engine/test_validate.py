@@ -209,7 +209,7 @@ def test_what_is_meant_is_not_warned_of() -> None:
 
 def test_all_problems_come_at_once_and_say_what_was_found() -> None:
     found = validate_workflow(
-        flow(SIMPLE, SIMPLE, of_type("DO_WHILE"), version=0, timeoutSeconds=-5)
+        flow(SIMPLE, SIMPLE, of_type("KAFKA_PUBLISH"), version=0, timeoutSeconds=-5)
     )
     assert found == [
         Problem("version", "expected 1 or more, found 0"),
@@ -219,7 +219,9 @@ def test_all_problems_come_at_once_and_say_what_was_found() -> None:
             "taskReferenceName: s should be unique across tasks for a given "
             "workflowDefinition: flow, found it at tasks[0] too",
         ),
-        Problem("tasks[2].type", "expected a task type that is built, found DO_WHILE at tasks[2]"),
+        Problem(
+            "tasks[2].type", "expected a task type that is built, found KAFKA_PUBLISH at tasks[2]"
+        ),
     ]
 
 

@@ -87,6 +87,11 @@ def open_files() -> int:
         ("$.list.map(x => x * 2).reduce((a, b) => a + b)", 12),
         ("Object.keys($)", ["a", "list", "o"]),
         ("$.o['k']", "v"),
+        (
+            "[$.list.get(0), $.list.size(), $.list.isEmpty(), $.list.contains(9)]",
+            [1, 3, False, False],
+        ),
+        ("Object.keys([5])", ["0"]),
         ("eval('1 + 1')", 2),
         ("new Function('return 3')()", 3),
         ("var x = 1; for (var i = 0; i < 5; i++) x *= 2; x", 32),

@@ -75,10 +75,22 @@ def test_a_record_without_the_newest_fields_is_read() -> None:
 
 
 def test_a_record_with_fields_of_a_newer_podium_is_read() -> None:
-    values = msgspec.msgpack.decode(golden("task")[1:])
-    newer = golden("task")[:1] + msgspec.msgpack.encode([*values, "new"])
+    values = msgspec.msgpack.decode(codec.ENCODE(RECORD))
+    newer = codec.VERSION + msgspec.msgpack.encode([*values, "new"])
     _, records = codec.decode_records({f"t:{KEY}": newer}, complete=False)
     assert records.tasks[KEY] == RECORD
+
+
+def test_what_is_removed_leaves_no_field() -> None:
+    transition = replace(
+        TRANSITION, tasks={}, attempts={}, branches={},
+        removed=(KEY,), removed_attempts=((KEY, 1),), removed_branches=("branch",),
+    )  # fmt: skip
+    fields = codec.encode_commit(transition, version=3, incarnation="inc").fields
+    names = [f"{kind}:{name}" for kind in "tio" for name in (KEY, f"{KEY}.1")]
+    assert {name: fields[name] for name in [*names, "b:branch"]} == dict.fromkeys(
+        [*names, "b:branch"]
+    )
 
 
 def test_a_newer_format_is_refused_by_name() -> None:

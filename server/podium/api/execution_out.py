@@ -17,6 +17,7 @@ from podium.api.value import bytes_of_values
 from podium.app.document import is_executed, reference_of
 from podium.conductor import execution_pb2 as pb
 from podium.conductor.twin import execution_pb2 as twin
+from podium.engine.scope import shown_iteration
 from podium.model.definition import WorkflowTask
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class ExecutionMessages:
             workflow_task=self._workflow_task(view),
             domain=record.domain,
             workflow_priority=header.priority,
-            iteration=record.iteration[-1] if record.iteration else 0,
+            iteration=shown_iteration(record),
             sub_workflow_id=record.sub_workflow_id or "",
             first_start_time=record.first_scheduled_ms,
         )

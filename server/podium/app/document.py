@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from podium.engine.identity import reference_in
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.model.payload import Payload
 
@@ -112,8 +113,8 @@ def task_document(view: TaskView) -> JsonObject:
 
 
 def reference_of(record: TaskRecord) -> str:
-    """The reference as Conductor shows it: in a loop with the pass as its suffix (S-040)."""
-    return f"{record.ref}__{record.iteration[-1]}" if record.iteration else record.ref
+    """The reference as Conductor shows it: in a loop with the iteration as its suffix (S-040)."""
+    return reference_in(record.ref, record.iteration)
 
 
 def is_executed(record: TaskRecord) -> bool:

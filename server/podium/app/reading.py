@@ -1,7 +1,7 @@
 """Reading executions and tasks as clients see them, as of their last commit.
 
-A view is a snapshot of frozen records, so it may be worked on outside the loop. A join's output is
-not stored: it is assembled here, only where somebody reads it.
+A view is a snapshot of frozen records, so it may be worked on outside the loop. The output of a
+join or a loop is not stored: it is put together here, only where somebody reads it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from podium.app.names import no_task, no_workflow, require_workflow_id
-from podium.engine.evaluation import JOIN, OutputTooLarge, assemble_join_output
+from podium.engine.gathering import GATHERING, OutputTooLarge, gather, parts_in
 from podium.engine.graph import Graph, branch_graph
 from podium.engine.identity import split_task_id
 from podium.engine.transition import FetchPayloads
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from podium.app.services import Services
+    from podium.engine.gathering import Parts
     from podium.model.execution import BranchRecord
     from podium.runtime.cache import Entry
 
@@ -88,14 +89,14 @@ class Reader:
             if record is None:  # a former attempt, while the latest one is in the cache
                 entry = await self._loader.load_task(workflow_id, task_id) or entry
                 record = _attempt(entry, key, attempt)
-            if record is not None and record.task_type == JOIN:
+            if record is not None and record.task_type in GATHERING:
                 entry = await self._services.executor.read(workflow_id, everything=True)
                 record = _attempt(entry, key, attempt)
         except UnknownExecution:
             raise no_task(task_id) from None
         if record is None or record.id != task_id or entry.header is None:
             raise no_task(task_id)
-        return _view(entry, entry.header, record)
+        return _view(entry, entry.header, record, _parts(entry))
 
     def hand_out(self, record: TaskRecord, header: ExecutionHeader) -> TaskView:
         """The view of a task that is handed out; nothing is read for it."""
@@ -119,26 +120,31 @@ class Reader:
 def _views(entry: Entry, header: ExecutionHeader) -> tuple[TaskView, ...]:
     latest = [task for task in entry.records.tasks.values() if task is not None]
     former = [task for task in entry.records.attempts.values() if task is not None]
+    parts = _parts(entry)
     return tuple(
-        _view(entry, header, record)
+        _view(entry, header, record, parts)
         for record in sorted([*former, *latest], key=lambda task: (task.seq, task.attempt))
     )
 
 
-def _view(entry: Entry, header: ExecutionHeader, record: TaskRecord) -> TaskView:
+def _parts(entry: Entry) -> Parts:
+    return parts_in(task for task in entry.records.tasks.values() if task is not None)
+
+
+def _view(entry: Entry, header: ExecutionHeader, record: TaskRecord, parts: Parts) -> TaskView:
     output = record.output
-    if record.task_type == JOIN:
-        output = _join_output(record, entry.records.tasks.get)
+    if record.task_type in GATHERING:
+        output = _gathered(record, parts, entry.records.tasks.get)
     task = _definition_of(entry.graph, entry.records.branches, record)
     return TaskView(record, header, output, task)
 
 
-def _join_output(join: TaskRecord, look: Callable[[str], TaskRecord | None]) -> Payload:
-    """Empty where it is over the payload limit: the members' outputs can still be read."""
+def _gathered(task: TaskRecord, parts: Parts, look: Callable[[str], TaskRecord | None]) -> Payload:
+    """Its own entries where it is over the payload limit: its members can still be read."""
     try:
-        return Payload.of(assemble_join_output(join, look))
+        return Payload.of(gather(task, parts, look))
     except OutputTooLarge:
-        return EMPTY
+        return task.output
 
 
 def _definition_of(

@@ -161,16 +161,20 @@ def collect(draft: State, actor: str) -> Transition | None:
     position = header.history_position + 1
     header = replace(header, updated_ms=draft.now_ms, history_position=position)
     unheld = set(found.held)
+    present = tasks.present_changes()
     return Transition(
         header=header,
         created=created,
         input=draft.input if created else None,
         variables=None if same_variables and not created else draft.variables,
         output=None if same_output and not created else draft.output,
-        tasks=tasks.present_changes(),
+        tasks=present,
         attempts=attempts.present_changes() if attempts.changed else {},
         joins=draft.joins.changed,
         branches=branches.present_changes() if branches.changed else {},
+        removed=tasks.removals() if len(present) < len(tasks.changed) else (),
+        removed_attempts=attempts.removals() if attempts.changed else (),
+        removed_branches=branches.removals() if branches.changed else (),
         armed=tuple(found.armed),
         disarmed=tuple(found.disarmed),
         ready=tuple(found.ready),

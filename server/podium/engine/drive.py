@@ -6,24 +6,31 @@ follows from it. No step is taken inside another, so no definition can make the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from podium.engine.again import retry
 from podium.engine.ending import complete, end_execution, leave_cursor, terminate_by_task
-from podium.engine.evaluation import OutputTooLarge
-from podium.engine.graph import Place, branch_graph
+from podium.engine.gathering import OutputTooLarge
+from podium.engine.graph import NONE, Place, branch_graph
+from podium.engine.identity import task_key
+from podium.engine.loops import iterate, prune
 from podium.engine.operators.dynamic_fork import create_branches
 from podium.engine.operators.join import close, run_dynamic
 from podium.engine.operators.table import operator_of
 from podium.engine.schedule import EndExecution, locate
 from podium.engine.settle import settle
 from podium.engine.state import State, want_branch, want_task
+from podium.engine.work import Step
 from podium.model.execution import WorkflowStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from podium.engine.command import Outcome
     from podium.engine.state import Asking
-    from podium.engine.work import Step
+    from podium.engine.work import Action
 
 
 def driven(draft: State, asking: Asking[Outcome], otherwise: Outcome) -> Asking[Outcome]:
@@ -46,7 +53,7 @@ def work_off(draft: State) -> Asking[None]:
             if draft.terminating:
                 yield from terminate_by_task(draft)
                 return
-            if not draft.later:
+            if not draft.later and not look_at_loops(draft):
                 break
             draft.now, draft.later = draft.later[::-1], []
         step = draft.now.pop()
@@ -60,34 +67,49 @@ def work_off(draft: State) -> Asking[None]:
         yield from complete(draft)
 
 
+def look_at_loops(draft: State) -> bool:
+    """Nothing else is left to do: a loop none of whose tasks is open may go on. With a cursor on
+    the way they are not all there yet.
+    """
+    header = draft.head
+    held = bool(header.pending) or header.status is not WorkflowStatus.RUNNING
+    if draft.loops or (header.waiting_loops and not held):
+        loops = tuple(dict.fromkeys((*header.waiting_loops, *draft.loops)))
+        draft.loops = [] if held else list(loops)
+        draft.header = replace(header, waiting_loops=loops if held else ())
+    if not draft.loops:
+        return False
+    draft.later.append(Step("iterate", key=draft.loops.pop(0)))
+    return True
+
+
 def take(draft: State, step: Step) -> Asking[None]:
     """Take one step."""
-    match step.action:
-        case "run":
-            place = yield from place_of(draft, step)
-            yield from operator_of(place.node.task.type, place.node.ref).run(draft, place)
-        case "settle":
-            yield from settle(draft, step.key)
-        case "retry":
-            yield from retry(draft, step.key)
-        case "begin":
-            yield from begin(draft, step.key)
-        case "close":
-            yield from close(draft, step.key)
-        case "branches":
-            yield from create_branches(draft, (yield from place_of(draft, step)), step)
-        case "join":
-            yield from run_dynamic(draft, (yield from place_of(draft, step)), step.key)
-        case _:
-            assert_never(step.action)
+    if step.action in OF_TASKS:
+        yield from OF_TASKS[step.action](draft, step.key)
+        return
+    if step.action == "prune":
+        yield from prune(draft, step)
+        return
+    place = yield from place_of(draft, step)
+    if step.action == "run":
+        yield from operator_of(place.node.task.type, place.node.ref).run(draft, place)
+    elif step.action == "branches":
+        yield from create_branches(draft, place, step)
+    else:
+        yield from run_dynamic(draft, place, step.key)
 
 
 def place_of(draft: State, step: Step) -> Asking[Place]:
     """The node that a step names, in its graph."""
-    graph = draft.graph
+    graph, loop = draft.graph, ""
     if step.branch:
-        graph = branch_graph((yield from want_branch(draft, step.branch)).definition)
-    return Place(graph, graph.nodes[step.node], step.branch, step.iteration)
+        branch = yield from want_branch(draft, step.branch)
+        graph, loop = branch_graph(branch.definition), branch.loop
+    node = graph.nodes[step.node]
+    if node.loop != NONE:
+        loop = task_key(graph.nodes[node.loop].ref, step.iteration[:-1])
+    return Place(graph, node, step.branch, step.iteration, loop)
 
 
 def begin(draft: State, key: str) -> Asking[None]:
@@ -99,3 +121,13 @@ def begin(draft: State, key: str) -> Asking[None]:
     operator = operator_of(place.node.task.type, task.ref)
     assert operator.begin is not None, f"{task.id}: nothing begins a {task.task_type}"
     yield from operator.begin(draft, place, task)
+
+
+OF_TASKS: Final[dict[Action, Callable[[State, str], Asking[None]]]] = {
+    "settle": settle,
+    "retry": retry,
+    "begin": begin,
+    "close": close,
+    "iterate": iterate,
+}
+"""Steps about a stored task; the others are about a node."""

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from podium.engine.evaluation import (
-    JOIN,
-    OutputTooLarge,
     evaluate_map,
-    latest,
-    want_join_output,
+    want_gathered,
 )
+from podium.engine.gathering import GATHERING, OutputTooLarge, latest
 from podium.engine.identity import failure_workflow_id
 from podium.engine.leases import end_attempt
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT, WORKFLOW_REASON_CHARS_LIMIT
@@ -81,6 +79,7 @@ def finish(
     """End the execution from within: output, open tasks, parent, failure workflow."""
     draft.now.clear()
     draft.later.clear()
+    draft.loops.clear()
     if blame is not None and blame.task_type not in SEEN_BY_JOINS:
         draft.unseen = blame.key
     try:
@@ -102,7 +101,12 @@ def close(draft: State, status: WorkflowStatus, reason: str | None) -> None:
     draft.set_status(status)
     reason = reason[:WORKFLOW_REASON_CHARS_LIMIT] if reason else reason
     draft.header = replace(
-        draft.head, reason=reason, ended_ms=draft.now_ms, deadline_ms=0, pending=()
+        draft.head,
+        reason=reason,
+        ended_ms=draft.now_ms,
+        deadline_ms=0,
+        pending=(),
+        waiting_loops=(),
     )
 
 
@@ -121,9 +125,9 @@ def final_output(draft: State) -> Asking[Payload]:
     task = (yield from want_task(draft, header.last_key)) if header.last_key else None
     if task is None:
         return EMPTY
-    if task.task_type != JOIN:
+    if task.task_type not in GATHERING:
         return task.output
-    return bounded((yield from want_join_output(draft, task)))
+    return bounded((yield from want_gathered(draft, task)))
 
 
 def bounded(value: JsonObject) -> Payload:
@@ -233,7 +237,9 @@ def leave_cursor(draft: State, *, cancel: bool = False) -> None:
     cursor = Cursor(number, now, tuple(draft.later), cancel)
     draft.now.clear()
     draft.later.clear()
-    draft.header = replace(header, pending=(*header.pending, number))
+    waiting = tuple(dict.fromkeys((*header.waiting_loops, *draft.loops)))
+    draft.loops.clear()
+    draft.header = replace(header, pending=(*header.pending, number), waiting_loops=waiting)
     draft.effects.append(ContinueSelf(cursor=write_cursor(cursor)))
 
 

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from podium.engine.expression import Template, compile_parameters, compile_value
+from podium.engine.reading import merge
 from podium.model.definition import TaskDef, WorkflowDef, WorkflowTask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from podium.engine.reading import Uses
     from podium.model.payload import JsonObject
 
 NONE: Final = -1
+LOOP: Final = "DO_WHILE"
 SWITCHES: Final = frozenset({"SWITCH", "DECISION"})
 BRANCH_DECODER: Final = msgspec.json.Decoder(WorkflowTask)
 NOT_TEMPLATED: Final = frozenset({"SET_VARIABLE", "SUB_WORKFLOW"})
@@ -42,6 +45,12 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """FORK types: the JOIN that follows; NONE where none does."""
     params: Template | None = None
     """SUB_WORKFLOW: subWorkflowParam as its task's input names it, without an inline definition."""
+    body: int = NONE
+    """DO_WHILE: the first task of its body."""
+    loop: int = NONE
+    """The innermost DO_WHILE around it."""
+    loop_depth: int = 0
+    """How many of them are around it."""
     members: tuple[str, ...] = ()
     """JOIN: the references it waits for, each once; a dynamic fork's gets them when it runs.
     EXCLUSIVE_JOIN: also those of its default tasks.
@@ -56,6 +65,17 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return self.task.task_definition
 
 
+class Loops(msgspec.Struct, frozen=True, eq=False):
+    """The loops of a graph."""
+
+    regions: dict[int, tuple[int, ...]]
+    """DO_WHILE node, or NONE → the nodes whose innermost loop it is."""
+    outermost: dict[str, str]
+    """Reference inside a loop that an expression reads → reference of the outermost loop."""
+    refs: frozenset[str]
+    """All references of the graph, where it has loops."""
+
+
 class Graph(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A compiled definition, or one element of a dynamic fork (whose `definition` has no tasks)."""
 
@@ -64,6 +84,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     joins_by_ref: dict[str, tuple[int, ...]]
     """Member reference → JOIN nodes that name it."""
     output: Template
+    loops: Loops
 
     @property
     def root(self) -> int:
@@ -72,12 +93,14 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A node in its surroundings: which branch's graph, which iteration."""
+    """A node in its surroundings: which branch's graph, which iteration of which loop."""
 
     graph: Graph
     node: Node
     branch: str = ""
     iteration: tuple[int, ...] = ()
+    loop: str = ""
+    """Key of the DO_WHILE task around it, also of one around the fork that made the branch."""
 
 
 class Siblings(msgspec.Struct, frozen=True):
@@ -86,6 +109,8 @@ class Siblings(msgspec.Struct, frozen=True):
     tasks: list[WorkflowTask]
     start: int
     after: int
+    loop: int
+    loop_depth: int
 
 
 class Compiler:
@@ -99,19 +124,19 @@ class Compiler:
 
     def compile(self, tasks: list[WorkflowTask]) -> None:
         """Compile a tree of tasks."""
-        self._reserve(tasks, NONE)
+        self._reserve(tasks, NONE, NONE, 0)
         while self._waiting:
             sequence = self._waiting.pop()
             for place in range(len(sequence.tasks)):
                 self._add(sequence, place)
 
-    def _reserve(self, tasks: list[WorkflowTask], after: int) -> int:
+    def _reserve(self, tasks: list[WorkflowTask], after: int, loop: int, depth: int) -> int:
         """Index of the first of `tasks`, or NONE where there are none."""
         if not tasks:
             return NONE
         start = self._count
         self._count += len(tasks)
-        self._waiting.append(Siblings(tasks, start, after))
+        self._waiting.append(Siblings(tasks, start, after, loop, depth))
         return start
 
     def _add(self, sequence: Siblings, place: int) -> None:
@@ -119,16 +144,22 @@ class Compiler:
         following = sequence.tasks[place + 1] if place + 1 < len(sequence.tasks) else None
         after = sequence.after if following is None else index + 1
         before = sequence.tasks[place - 1] if place else None
-        join = NONE
+        loop, depth = sequence.loop, sequence.loop_depth
+        join, body = NONE, NONE
         if is_fork(task):
             join = index + 1 if following is not None and following.type == "JOIN" else NONE
         cases, default = {}, NONE
         if task.type in SWITCHES:
-            cases = {name: self._reserve(case, after) for name, case in task.decision_cases.items()}
-            default = self._reserve(task.default_case, after)
+            cases = {
+                name: self._reserve(case, after, loop, depth)
+                for name, case in task.decision_cases.items()
+            }
+            default = self._reserve(task.default_case, after, loop, depth)
         branches: tuple[int, ...] = ()
         if task.type == "FORK_JOIN":
-            branches = tuple(self._reserve(branch, NONE) for branch in task.fork_tasks)
+            branches = tuple(self._reserve(each, NONE, loop, depth) for each in task.fork_tasks)
+        if task.type == LOOP:
+            body = self._reserve(task.loop_over, NONE, index, depth + 1)
         members = members_of(task, before)
         for member in members:
             self.joins.setdefault(member, []).append(index)
@@ -142,6 +173,9 @@ class Compiler:
             default=default,
             branches=branches,
             join=join,
+            body=body,
+            loop=loop,
+            loop_depth=depth,
             members=members,
         )
 
@@ -193,12 +227,44 @@ def graph_of(definition: WorkflowDef, tasks: Sequence[WorkflowTask]) -> Graph:
     """Compile `tasks` under `definition`."""
     compiler = Compiler()
     compiler.compile(list(tasks))
+    nodes = tuple(compiler.nodes[index] for index in range(len(compiler.nodes)))
+    output = compile_value(definition.output_parameters)
     return Graph(
         definition=definition,
-        nodes=tuple(compiler.nodes[index] for index in range(len(compiler.nodes))),
+        nodes=nodes,
         joins_by_ref={ref: tuple(joins) for ref, joins in compiler.joins.items()},
-        output=compile_value(definition.output_parameters),
+        output=output,
+        loops=loops_of(nodes, output),
     )
+
+
+def loops_of(nodes: tuple[Node, ...], output: Template) -> Loops:
+    """What the loops of a definition hold. Without one, nothing is looked up when it runs."""
+    regions: dict[int, list[int]] = {}
+    for node in nodes:
+        regions.setdefault(node.loop, []).append(node.index)
+    read = merge([output.uses, *(uses for node in nodes for uses in uses_of(node))])
+    outermost: dict[str, str] = {}
+    for node in nodes:
+        if node.loop != NONE and (read.dynamic or node.ref in read.refs):
+            around = nodes[node.loop]
+            while around.loop != NONE:
+                around = nodes[around.loop]
+            outermost[node.ref] = around.ref
+    return Loops(
+        regions={loop: tuple(indexes) for loop, indexes in regions.items()},
+        outermost=outermost,
+        refs=frozenset(node.ref for node in nodes) if len(regions) > 1 else frozenset(),
+    )
+
+
+def uses_of(node: Node) -> list[Uses]:
+    """What the expressions of a node read."""
+    found = [node.template.uses]
+    if node.params is not None:
+        found.append(node.params.uses)
+    found += [compile_value(text).uses for text in (node.task.sink, node.task.items) if text]
+    return found
 
 
 def compile_workflow(definition: WorkflowDef) -> Graph:

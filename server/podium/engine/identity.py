@@ -24,6 +24,11 @@ def task_key(ref: str, iteration: tuple[int, ...] = ()) -> str:
     return b32encode(digest).decode().lower()
 
 
+def reference_in(ref: str, iteration: tuple[int, ...]) -> str:
+    """The reference as clients see it: in a loop with the iteration as its suffix (S-040)."""
+    return ref if not iteration else f"{ref}__{'__'.join(map(str, iteration))}"
+
+
 def task_id(workflow_id: str, key: str, attempt: int) -> str:
     """`<workflow id>.<key>.<attempt>`."""
     return f"{workflow_id}.{key}.{attempt}"

@@ -24,7 +24,7 @@ from podium.engine.ending import (
     resume,
     tell_parent,
 )
-from podium.engine.evaluation import OutputTooLarge
+from podium.engine.gathering import OutputTooLarge
 from podium.engine.graph import NONE
 from podium.engine.limits import WORKFLOW_REASON_CHARS_LIMIT
 from podium.engine.state import State, payload, want_payloads

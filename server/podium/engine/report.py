@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from podium.engine.command import CloseChild, Outcome, Rejected, ReportResult, Verdict
+from podium.engine.graph import LOOP
 from podium.engine.identity import child_id
 from podium.engine.leases import current_attempt, find_attempt, notify
 from podium.engine.lifecycle import REPORTABLE
@@ -72,7 +73,7 @@ def finished(draft: State, task: TaskRecord, command: ReportResult) -> TaskRecor
     return replace(
         task,
         status=command.status,
-        output=command.output,
+        output=taken_output(task, command.output),
         reason=cut(command.reason),
         worker_id=command.worker_id or task.worker_id,
         callback_after_ms=command.callback_after_ms,
@@ -81,6 +82,13 @@ def finished(draft: State, task: TaskRecord, command: ReportResult) -> TaskRecor
         deadlines=(),
         end_ms=draft.now_ms,
     )
+
+
+def taken_output(task: TaskRecord, given: Payload) -> Payload:
+    """What is reported. A loop counts by its own entries, so these stay."""
+    if task.task_type != LOOP:
+        return given
+    return Payload.of({**given.value, **task.output.value})
 
 
 def cut(reason: str | None) -> str | None:
@@ -95,7 +103,7 @@ def progressed(draft: State, task: TaskRecord, command: ReportResult) -> Asking[
     ready_ms = draft.now_ms + command.callback_after_ms
     after = replace(
         task,
-        output=command.output,
+        output=taken_output(task, command.output),
         reason=cut(command.reason),
         worker_id=command.worker_id or task.worker_id,
         callback_after_ms=command.callback_after_ms,

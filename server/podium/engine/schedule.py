@@ -51,7 +51,7 @@ def locate(draft: State, task: TaskRecord) -> Asking[Place]:
     graph = draft.graph
     if task.branch:
         graph = branch_graph((yield from want_branch(draft, task.branch)).definition)
-    return Place(graph, graph.nodes[task.node], task.branch, task.iteration)
+    return Place(graph, graph.nodes[task.node], task.branch, task.iteration, task.loop)
 
 
 def definition_of(place: Place, task: TaskRecord) -> TaskDef | None:
@@ -83,6 +83,7 @@ def draft_task(draft: State, place: Place, task_type: str, def_name: str) -> Tas
         first_scheduled_ms=now_ms,
         update_ms=now_ms,
         run_epoch=header.run_epoch,
+        loop=place.loop,
     )
 
 

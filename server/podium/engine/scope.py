@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
+from podium.engine.identity import reference_in
 from podium.model.execution import ExecutionHeader, TaskRecord
 from podium.model.payload import JsonObject, Payload
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from podium.model.payload import JsonValue
 
 SCHEMA_VERSION: Final = 2
-JOIN: Final = "JOIN"
+GATHERING: Final = frozenset({"JOIN", "DO_WHILE"})
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,8 +35,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     tasks: Mapping[str, TaskRecord | None]
     task_id: str | None = None
     """Value of `${CPEWF_TASK_ID}`; None leaves that text as it is (S-516)."""
-    join_output: Callable[[TaskRecord], JsonObject] | None = None
-    """Output of a JOIN task, which is not stored; None = read the record's own output."""
+    gathered: Callable[[TaskRecord], JsonObject] | None = None
+    """Output of a JOIN or DO_WHILE, which is not stored; None = read the record's own output."""
 
 
 TaskField: TypeAlias = Callable[[TaskRecord, Context], "JsonValue"]
@@ -43,9 +44,9 @@ WorkflowField: TypeAlias = Callable[[Context], "JsonValue"]
 
 
 def task_output(record: TaskRecord, context: Context) -> JsonValue:
-    """The task's output; a join's is put together from its members."""
-    if context.join_output is not None and record.task_type == JOIN:
-        return context.join_output(record)
+    """The task's output; that of a join or a loop is put together from its members."""
+    if context.gathered is not None and record.task_type in GATHERING:
+        return context.gathered(record)
     return record.output.value
 
 
@@ -54,7 +55,7 @@ TASK_FIELDS: Final[dict[str, TaskField]] = {
     "output": task_output,
     "taskType": lambda task, _: task.task_type,
     "status": lambda task, _: task.status.value,
-    "referenceTaskName": lambda task, _: task.ref,
+    "referenceTaskName": lambda task, _: reference_in(task.ref, task.iteration),
     "retryCount": lambda task, _: task.retry_count,
     "correlationId": lambda _, context: context.header.correlation_id or None,
     "pollCount": lambda task, _: task.poll_count,
@@ -67,7 +68,7 @@ TASK_FIELDS: Final[dict[str, TaskField]] = {
     "reasonForIncompletion": lambda task, _: task.reason,
     "callbackAfterSeconds": lambda task, _: task.callback_after_ms // 1000,
     "workerId": lambda task, _: task.worker_id,
-    "iteration": lambda task, _: task.iteration[-1] if task.iteration else 0,
+    "iteration": lambda task, _: shown_iteration(task),
 }
 
 WORKFLOW_FIELDS: Final[dict[str, WorkflowField]] = {
@@ -88,6 +89,14 @@ WORKFLOW_FIELDS: Final[dict[str, WorkflowField]] = {
     "schemaVersion": lambda _: SCHEMA_VERSION,
     "variables": lambda context: context.variables.value,
 }
+
+
+def shown_iteration(task: TaskRecord) -> int:
+    """Of a loop its present iteration, of a task in a loop the one it belongs to, else 0."""
+    number = task.output.value.get("iteration") if task.task_type == "DO_WHILE" else None
+    if isinstance(number, int):
+        return number
+    return task.iteration[-1] if task.iteration else 0
 
 
 def task_object(record: TaskRecord, context: Context) -> JsonObject:

@@ -44,6 +44,8 @@ def scripts_in(task: WorkflowTask) -> Iterator[tuple[str, Script]]:
             yield "caseExpression", Script("javascript", task.case_expression)
         case "INLINE" if given.get("evaluatorType", JAVASCRIPT) in SCRIPTS:
             yield from literal("expression", given.get("expression"), "javascript")
+        case "DO_WHILE":
+            yield "loopCondition", Script("javascript", task.loop_condition or "")
         case "LAMBDA":
             yield from literal("scriptExpression", given.get("scriptExpression"), "javascript")
         case "JSON_JQ_TRANSFORM":

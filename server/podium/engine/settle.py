@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from podium.engine.graph import NONE
-from podium.engine.identity import task_key
+from podium.engine.identity import reference_in, task_key
 from podium.engine.lifecycle import workflow_status_of
 from podium.engine.limits import NOTED_LIMIT
 from podium.engine.retry import gives_up_for_time, may_retry
@@ -62,6 +62,8 @@ def enter(draft: State, place: Place, task: TaskRecord, input_: JsonObject) -> A
     follows at once, so that no join sees it before it was counted.
     """
     task = add(draft, task, input_)
+    if task.loop:
+        yield from count_in(draft, place, task)
     if task.status.terminal:
         yield from settle_at(draft, place, task)
 
@@ -73,6 +75,8 @@ def choose(
     NONE, what stands after the choice.
     """
     task = add(draft, task, input_)
+    if task.loop:
+        yield from count_in(draft, place, task)
     if not task.status.successful:
         yield from settle_at(draft, place, task)
         return
@@ -145,15 +149,14 @@ def failure_text(task: TaskRecord, status: str) -> str:
 def note_failure(draft: State, task: TaskRecord) -> None:
     """Keep the names of failed tasks, the first few (S-133)."""
     header = draft.head
-    if task.status not in NAMED_FAILURES or task.ref in header.failed_refs:
+    ref = reference_in(task.ref, task.iteration)
+    if task.status not in NAMED_FAILURES or ref in header.failed_refs:
         return
     if len(header.failed_refs) < NOTED_LIMIT:
         names = header.failed_names
         if task.def_name not in names:
             names = (*names, task.def_name)
-        draft.header = replace(
-            header, failed_refs=(*header.failed_refs, task.ref), failed_names=names
-        )
+        draft.header = replace(header, failed_refs=(*header.failed_refs, ref), failed_names=names)
 
 
 def note_permissive(draft: State, task: TaskRecord) -> None:
@@ -175,9 +178,26 @@ def finalise(draft: State, place: Place, task: TaskRecord) -> Asking[None]:
     lead_on(draft, place, task)
 
 
+def count_in(draft: State, place: Place, task: TaskRecord) -> Asking[None]:
+    """A new task in the body of a loop: its iteration waits for it, and expressions read it."""
+    loop = yield from want_join(draft, task.loop)
+    assert loop is not None, f"{task.id}: no counter of its loop"
+    draft.joins.changed[task.loop] = replace(loop, open_count=loop.open_count + 1)
+    outermost = place.graph.loops.outermost.get(task.ref)
+    if outermost is not None:
+        base = task.iteration[: len(task.iteration) - place.node.loop_depth]
+        key = task_key(outermost, base)
+        outer = yield from want_join(draft, key)
+        assert outer is not None, f"{task.id}: no counter of {outermost}"
+        latest = {**outer.latest, task.ref: task.iteration}
+        draft.joins.changed[key] = replace(outer, latest=latest)
+
+
 def count_final(draft: State, place: Place, task: TaskRecord) -> Asking[None]:
     """Lower the counters that wait for the task."""
     no_longer_open(draft, task)
+    if task.loop:
+        yield from count_member(draft, task.loop, task)
     if place.branch or task.ref in place.graph.joins_by_ref:
         for key in (yield from joins_of(draft, place)):
             yield from count_member(draft, key, task)
@@ -214,7 +234,10 @@ def count_member(draft: State, key: str, task: TaskRecord) -> Asking[None]:
         return
     join = tally(join, task)
     draft.joins.changed[key] = join
-    if join.open_count == 0 or (join.exclusive and join.awaited in ("", task.key)):
+    if join.loop:
+        if join.open_count == 0:
+            draft.loops.append(key)
+    elif join.open_count == 0 or (join.exclusive and join.awaited in ("", task.key)):
         draft.later.append(Step("close", key=key))
 
 
@@ -241,6 +264,8 @@ def tally(join: JoinRecord, task: TaskRecord) -> JoinRecord:
         forgiven=forgiven,
         exclusive=join.exclusive,
         awaited=join.awaited,
+        loop=join.loop,
+        latest=join.latest,
     )
 
 

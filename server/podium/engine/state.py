@@ -59,6 +59,10 @@ class Unknown(Enum):
 UNKNOWN: Final = Unknown.UNKNOWN
 
 
+COUNTED: Final = frozenset({"JOIN", "EXCLUSIVE_JOIN", "DO_WHILE"})
+"""Task types that have a counter."""
+
+
 class Table(Generic[K, V]):
     """Stored records with changes laid over them. None = known not to exist."""
 
@@ -79,6 +83,10 @@ class Table(Generic[K, V]):
     def present_changes(self) -> dict[K, V]:
         """What was changed and exists."""
         return {key: record for key, record in self.changed.items() if record is not None}
+
+    def removals(self) -> tuple[K, ...]:
+        """What was changed and exists no more."""
+        return tuple(key for key, record in self.changed.items() if record is None)
 
     def stored(self, key: K) -> V | Literal[Unknown.UNKNOWN] | None:
         """The record as it was before this draft."""
@@ -108,7 +116,7 @@ class State:
 
     __slots__ = (
         "attempts", "branches", "cancels", "commands", "effects", "graph",
-        "header", "input", "joins", "later", "now", "now_ms", "output", "payloads_known",
+        "header", "input", "joins", "later", "loops", "now", "now_ms", "output", "payloads_known",
         "stored_header", "stored_output", "stored_variables", "tasks", "unseen", "variables",
         "workflow_id",
     )  # fmt: skip
@@ -144,6 +152,7 @@ class State:
         self.now_ms = 0
         self.now: list[Step] = []
         self.later: list[Step] = []
+        self.loops: list[str] = []
         self.unseen = ""
 
     @property
@@ -199,6 +208,17 @@ class State:
             task_count=header.task_count + 1,
             last_key=task.key,
         )
+
+    def remove(self, task: TaskRecord) -> None:
+        """Forget a task that has ended, with its former attempts, its counter and its branch."""
+        assert task.status.terminal, task.id
+        self.tasks.changed[task.key] = None
+        for attempt in range(task.attempt):
+            self.attempts.changed[task.key, attempt] = None
+        if task.task_type in COUNTED:
+            self.joins.changed[task.key] = None
+        if task.key == task.branch:
+            self.branches.changed[task.key] = None
 
     def put(self, before: TaskRecord, after: TaskRecord) -> TaskRecord:
         """Replace a record by its next state; the change must be in the table of lifecycle.py."""
@@ -284,6 +304,16 @@ def want_branch(draft: State, key: str) -> Asking[BranchRecord]:
         found = draft.branches.before(key)
     assert found is not None, f"{draft.workflow_id}: no branch {key}"
     return found
+
+
+def want_branches(draft: State, keys: tuple[str, ...]) -> Asking[list[BranchRecord]]:
+    """Those of these branches that exist, with one trip for what is not at hand."""
+    missing = tuple(key for key in keys if draft.branches.look(key) is UNKNOWN)
+    if missing:
+        need = FetchTasks((), branches=missing)
+        absorb(draft, (yield need), need)
+    found = [draft.branches.look(key) for key in keys]
+    return [each for each in found if each is not None and each is not UNKNOWN]
 
 
 def want_payloads(draft: State) -> Asking[None]:

@@ -107,6 +107,10 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """Former attempts that were moved aside, by (key, attempt)."""
     joins: dict[str, JoinRecord | None] = {}
     branches: dict[str, BranchRecord] = {}
+    removed: tuple[str, ...] = ()
+    """Keys of tasks that exist no more."""
+    removed_attempts: tuple[tuple[str, int], ...] = ()
+    removed_branches: tuple[str, ...] = ()
     armed: tuple[Deadline, ...] = ()
     disarmed: tuple[tuple[str, DeadlineKind], ...] = ()
     """(task id or "", kind)."""

@@ -26,7 +26,6 @@ SINK: Final = "conductor"
 TERMINATION_STATUSES: Final = ("COMPLETED", "FAILED", "TERMINATED")
 TYPES_NOT_BUILT: Final = frozenset(
     {
-        "DO_WHILE",
         "KAFKA_PUBLISH",
         "PULL_WORKFLOW_MESSAGES",
     }
@@ -249,6 +248,20 @@ def check_start_workflow(placed: Placed) -> Iterator[Problem]:
         )
 
 
+def check_loop(placed: Placed) -> Iterator[Problem]:
+    """A body (S-036), and keepLastN a whole number. Without a condition it runs once (S-400)."""
+    task, place = placed.task, placed.place
+    if not task.loop_over:
+        yield Problem(f"{place}.loopOver", "expected at least one task, found none")
+    kept = parameter(placed, "keepLastN")
+    number = isinstance(kept, int) and not isinstance(kept, bool) and kept > 0
+    if kept is not None and not number:
+        yield Problem(
+            f"{place}.inputParameters.keepLastN",
+            f"expected a whole number above 0, found {shown(kept)}",
+        )
+
+
 def check_wait(placed: Placed) -> Iterator[Problem]:
     """A duration or an instant, not both; literal ones must be readable (S-038)."""
     place = f"{placed.place}.inputParameters"
@@ -306,4 +319,5 @@ CHECKS: Final[dict[str, Check]] = {
     "SET_VARIABLE": check_set_variable,
     "START_WORKFLOW": check_start_workflow,
     "WAIT": check_wait,
+    "DO_WHILE": check_loop,
 }

@@ -65,6 +65,7 @@ def check_task_expressions(placed: Placed, known: Known) -> Iterator[Problem]:
     task, place = placed.task, placed.place
     yield from check_expressions(f"{place}.inputParameters", task.input_parameters, known)
     yield from check_expressions(f"{place}.sink", task.sink, known)
+    yield from check_expressions(f"{place}.items", task.items, known)
     params = task.sub_workflow_param
     if params is not None:
         where = f"{place}.subWorkflowParam"

@@ -10,14 +10,15 @@ from typing import Final, Literal
 
 import msgspec
 
-Action = Literal["run", "settle", "retry", "begin", "branches", "join", "close"]
+Action = Literal["run", "settle", "retry", "begin", "branches", "join", "close", "iterate", "prune"]
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True):
     """run: schedule a node. settle: decide what follows from the ended task `key`. retry: its next
     attempt. begin: start a stored operator task (`key`). branches: create the branches
     of the dynamic fork `key` from number `first` on. join: schedule the join of that fork.
-    close: end the join `key`, whose members are all final.
+    close: end the join `key`, whose members are all final. iterate: no task of the loop `key` is
+    open: its next iteration, or its end. prune: remove iteration `first` of the loop `key`.
     """
 
     action: Action

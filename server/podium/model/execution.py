@@ -144,10 +144,12 @@ class TaskRecord(Stored, frozen=True):
     """Lease epoch whose own report ended this attempt; 0 = it ended otherwise, or is open."""
     unsettled: bool = False
     """Ended while the workflow was paused: what follows from it is decided when it resumes."""
+    loop: str = ""
+    """Key of the DO_WHILE in whose body it stands; "" = in none."""
 
 
 class JoinRecord(Stored, frozen=True):
-    """Counter of one open join: `open_count` members are not final yet."""
+    """Counter of one open join, or of a loop: `open_count` members are not final yet."""
 
     key: str
     open_count: int
@@ -162,6 +164,10 @@ class JoinRecord(Stored, frozen=True):
     """An EXCLUSIVE_JOIN: one member closes it."""
     awaited: str = ""
     """Exclusive: key of the member that closes it; "" = whichever becomes final first."""
+    loop: bool = False
+    """A DO_WHILE: counts the open tasks of its present iteration."""
+    latest: dict[str, tuple[int, ...]] = {}
+    """Of an outermost loop: reference → iteration path of its newest task, for expressions."""
 
 
 class BranchRecord(Stored, frozen=True):
@@ -172,6 +178,8 @@ class BranchRecord(Stored, frozen=True):
     join_key: str
     iteration: tuple[int, ...] = ()
     parent_branch: str = ""
+    loop: str = ""
+    """Key of the DO_WHILE in whose body the fork stands; "" = in none."""
 
 
 class ExecutionHeader(Stored, frozen=True):
@@ -217,6 +225,8 @@ class ExecutionHeader(Stored, frozen=True):
     depth: int = 0
     pending: tuple[int, ...] = ()
     """Numbers of Continue cursors that are on the way; while there are any, nothing is complete."""
+    waiting_loops: tuple[str, ...] = ()
+    """Keys of loops whose iteration may be over; looked at when no cursor is on the way."""
 
 
 class TaskChange(msgspec.Struct, frozen=True, array_like=True):

@@ -117,7 +117,9 @@ class Registry:
             return []
         for place, script in scripts_of(definition):
             fault = await self._fault(script.language, script.program)
-            if fault:
+            if fault and script.language == "jq":  # dialects differ, and Conductor takes it (S-037)
+                _warn(definition, Problem(place, fault))
+            elif fault:
                 problems.append(Problem(place, fault))
         return problems
 
@@ -171,10 +173,7 @@ class Registry:
         updated_ms = now_ms if former else definition.update_time
         kept = replace(definition, create_time=created_ms, update_time=updated_ms)
         for warning in warnings_of(kept):
-            LOG.warning(
-                "workflow %s version %d, %s: %s",
-                shown(kept.name), kept.version, warning.place, warning.message,
-            )  # fmt: skip
+            _warn(kept, warning)
         return DefinitionRow(WORKFLOW, kept.name, kept.version, encode(kept))
 
     async def _put(self, row: DefinitionRow, *, overwrite: bool) -> bool:
@@ -341,6 +340,13 @@ def _keep(kept: OrderedDict[str, Kept], key: str, value: Kept, limit: int) -> No
     kept[key] = value
     while len(kept) > limit:
         kept.popitem(last=False)
+
+
+def _warn(definition: WorkflowDef, warning: Problem) -> None:
+    LOG.warning(
+        "workflow %s version %d, %s: %s",
+        shown(definition.name), definition.version, warning.place, warning.message,
+    )  # fmt: skip
 
 
 async def _judged(definition: WorkflowDef) -> list[Problem]:

@@ -61,6 +61,8 @@ class Entry:
         records.attempts.update(transition.attempts)
         records.joins.update(transition.joins)
         records.branches.update(transition.branches)
+        if transition.removed:
+            self._remove(transition)
         if (
             transition.input is not None
             or transition.output is not None
@@ -76,6 +78,16 @@ class Entry:
             )
         for task in transition.tasks.values():
             self.size_bytes += RECORD_BYTES + len(task.input.json) + len(task.output.json)
+
+    def _remove(self, transition: Transition) -> None:
+        records = self.records
+        gone = [records.tasks.pop(key, None) for key in transition.removed]
+        gone += [records.attempts.pop(each, None) for each in transition.removed_attempts]
+        for key in transition.removed_branches:
+            records.branches.pop(key, None)
+        for task in gone:
+            if task is not None:
+                self.size_bytes -= RECORD_BYTES + len(task.input.json) + len(task.output.json)
 
     def _weigh(self, records: Records) -> None:
         for payload in (records.input, records.output, records.variables):

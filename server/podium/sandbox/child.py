@@ -46,6 +46,7 @@ LINE: Final = re.compile(r"<input>:(\d+)")
 NOW: Final = re.compile(r"\bnow\b")
 INTERRUPTED: Final = "InternalError: interrupted"
 UNSOUND_TEXT: Final = "expected Unicode text, found a lone surrogate"
+# Lists answer as Java's do: Conductor's scripts see those, and definitions rely on it (S-343).
 PRELUDE: Final = """
 (function (now, seed) {
   const Real = Date;
@@ -69,6 +70,15 @@ PRELUDE: Final = """
     return ((mixed ^ (mixed >>> 15)) >>> 0) / 4294967296;
   };
   delete globalThis.performance;
+  const ofJavaLists = {
+    get(index) { return this[index]; },
+    size() { return this.length; },
+    isEmpty() { return this.length === 0; },
+    contains(value) { return this.includes(value); },
+  };
+  for (const [name, value] of Object.entries(ofJavaLists)) {
+    Object.defineProperty(Array.prototype, name, { value, writable: true, configurable: true });
+  }
 })(%d, %d);
 """
 

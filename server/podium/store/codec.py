@@ -115,6 +115,8 @@ def encode_commit(  # noqa: PLR0913 - the parts of a commit that are not the tra
         fields[f"j:{key}"] = None if join is None else VERSION + ENCODE(join)
     for key, branch in transition.branches.items():
         fields[f"b:{key}"] = VERSION + ENCODE(branch)
+    if transition.removed:
+        _remove(fields, transition)
     row = transition.history
     return Commit(
         workflow_id=header.id,
@@ -135,6 +137,15 @@ def encode_commit(  # noqa: PLR0913 - the parts of a commit that are not the tra
         idempotency=idempotency,
         running=not header.status.terminal,
     )
+
+
+def _remove(fields: dict[str, bytes | None], transition: Transition) -> None:
+    """A payload has a field of its own or not: what is not there may be deleted, too."""
+    former = [f"{key}.{attempt}" for key, attempt in transition.removed_attempts]
+    for suffix in (*transition.removed, *former):
+        fields[f"t:{suffix}"] = fields[f"i:{suffix}"] = fields[f"o:{suffix}"] = None
+    for key in transition.removed_branches:
+        fields[f"b:{key}"] = None
 
 
 def _put_payloads(fields: dict[str, bytes | None], transition: Transition) -> None:

@@ -49,7 +49,7 @@ OPERATORS_BY_NAME: Final = frozenset(
 def run(draft: State, place: Place) -> Asking[None]:
     """Find the name, its definition, and queue the task under it (S-323, S-326)."""
     template = place.node.task
-    value = yield from evaluate_map(draft, place.node.template)
+    value = yield from evaluate_map(draft, place.node.template, place=place)
     name = value.get(template.dynamic_task_name_param or "")
     if not isinstance(name, str) or not name:
         raise EndExecution(

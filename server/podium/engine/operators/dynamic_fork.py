@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from podium.engine.bind import bind, task_names
-from podium.engine.evaluation import evaluate_map, latest
+from podium.engine.evaluation import evaluate_map
+from podium.engine.gathering import latest
 from podium.engine.graph import NONE
 from podium.engine.identity import task_key
 from podium.engine.limits import BRANCHES_LIMIT
@@ -44,7 +45,7 @@ def run(draft: State, place: Place) -> Asking[None]:
             "Dynamic join definition is not followed by a join task."
             "  Check the workflow definition."
         )
-    value = yield from evaluate_map(draft, node.template)
+    value = yield from evaluate_map(draft, node.template, place=place)
     prefix = yield from made_up_prefix(draft, place, value)
     elements = elements_of(node.task, value, prefix)
     if len(elements) > BRANCHES_LIMIT:
@@ -125,6 +126,7 @@ def create_branches(draft: State, place: Place, step: Step) -> Asking[None]:
             join_key=join,
             iteration=place.iteration,
             parent_branch=place.branch,
+            loop=place.loop,
         )
         steps.append(Step("run", 0, key, place.iteration))
     draft.now.extend(reversed(steps))

@@ -39,8 +39,10 @@ def run(draft: State, place: Place) -> Asking[None]:
 def inputs(draft: State, place: Place, task: TaskRecord) -> Asking[JsonObject]:
     """Parameters, sink and asyncComplete (S-460)."""
     template = place.node.task
-    value = yield from evaluate_map(draft, place.node.template, task_id=task.id)
-    value["sink"] = yield from evaluate(draft, compile_value(template.sink), task_id=task.id)
+    value = yield from evaluate_map(draft, place.node.template, task_id=task.id, place=place)
+    value["sink"] = yield from evaluate(
+        draft, compile_value(template.sink), task_id=task.id, place=place
+    )
     given = value.get(ASYNC_COMPLETE)
     value[ASYNC_COMPLETE] = given if isinstance(given, bool) else template.async_complete
     return value

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from podium.engine.evaluation import JOIN, latest, want_join_output
+from podium.engine.evaluation import want_gathered
+from podium.engine.gathering import GATHERING, latest
 from podium.engine.identity import task_key
 from podium.engine.operators.operator import Operator
 from podium.engine.schedule import draft_task
@@ -94,8 +95,8 @@ def present(draft: State, keys: list[str]) -> Asking[list[TaskRecord]]:
 def end_as(draft: State, place: Place, task: TaskRecord, chosen: TaskRecord) -> Asking[None]:
     """COMPLETED with the chosen task's output, or FAILED for its reason (S-390)."""
     output = chosen.output
-    if chosen.task_type == JOIN:
-        output = Payload.of((yield from want_join_output(draft, chosen)))
+    if chosen.task_type in GATHERING:
+        output = Payload.of((yield from want_gathered(draft, chosen)))
     yield from settle_at(draft, place, ended_as(draft, task, chosen, output))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from podium.engine.evaluation import evaluate_map, latest
+from podium.engine.evaluation import evaluate_map
+from podium.engine.gathering import latest
 from podium.engine.graph import NONE
 from podium.engine.operators.operator import Operator
 from podium.engine.schedule import EndExecution, draft_task, ended
@@ -28,7 +29,7 @@ def run(draft: State, place: Place) -> Asking[None]:
         raise EndExecution(
             "Fork task definition is not followed by a join task.  Check the blueprint"
         )
-    value = yield from evaluate_map(draft, node.template)
+    value = yield from evaluate_map(draft, node.template, place=place)
     yield from enter_fork(draft, place, value)
     first = [branch for branch in node.branches if branch != NONE]
     for index in reversed([*first, node.join]):

@@ -36,13 +36,13 @@ Work: TypeAlias = "Callable[[State, TaskRecord, JsonObject], Asking[TaskRecord]]
 
 def parameters(draft: State, place: Place, task: TaskRecord) -> Asking[JsonObject]:
     """The parameters, with the id of this attempt at hand (S-516)."""
-    return (yield from evaluate_map(draft, place.node.template, task_id=task.id))
+    return (yield from evaluate_map(draft, place.node.template, task_id=task.id, place=place))
 
 
 def parameters_without_id(draft: State, place: Place, task: TaskRecord) -> Asking[JsonObject]:
     """The parameters, where no task id is at hand (S-516)."""
     del task
-    return (yield from evaluate_map(draft, place.node.template))
+    return (yield from evaluate_map(draft, place.node.template, place=place))
 
 
 def instant(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from podium.engine.evaluation import latest
+from podium.engine.gathering import latest
 from podium.engine.identity import task_key
 from podium.engine.limits import REASON_CHARS_LIMIT
 from podium.engine.operators.exclusive_join import decide

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec.structs import replace
 
-from podium.engine.evaluation import latest
+from podium.engine.gathering import latest
 from podium.engine.identity import child_id
 from podium.engine.operators.instant import failed, parameters_without_id
 from podium.engine.operators.operator import Operator

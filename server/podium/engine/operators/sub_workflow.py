@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec.structs import replace
 
-from podium.engine.evaluation import evaluate_map, latest
+from podium.engine.evaluation import evaluate_map
+from podium.engine.gathering import latest
 from podium.engine.identity import child_id
 from podium.engine.limits import DEPTH_LIMIT
 from podium.engine.operators.operator import Operator
@@ -53,7 +54,7 @@ def inputs(draft: State, place: Place, task: TaskRecord) -> Asking[JsonObject]:
     params, template = place.node.task.sub_workflow_param, place.node.params
     if params is None or template is None:
         raise EndExecution(f"expected subWorkflowParam at {task.ref}, found none")
-    given = yield from evaluate_map(draft, template)
+    given = yield from evaluate_map(draft, template, place=place)
     if isinstance(params.workflow_definition, dict):  # taken as it is, its expressions are its own
         given["subWorkflowDefinition"] = params.workflow_definition
     definition = given["subWorkflowDefinition"]
@@ -64,7 +65,7 @@ def inputs(draft: State, place: Place, task: TaskRecord) -> Asking[JsonObject]:
         raise EndExecution(
             f"expected the name of a workflow for {task.ref}, found {given['subWorkflowName']}"
         )
-    given["workflowInput"] = yield from evaluate_map(draft, place.node.template)
+    given["workflowInput"] = yield from evaluate_map(draft, place.node.template, place=place)
     return given
 
 

@@ -33,7 +33,7 @@ def run_switch(draft: State, place: Place) -> Asking[None]:
     """S-328 to S-335: a case that is present is taken also when it is empty."""
     node = place.node
     kind, expression = node.task.evaluator_type, node.task.expression or ""
-    value = yield from evaluate_map(draft, node.template)
+    value = yield from evaluate_map(draft, node.template, place=place)
     if kind == VALUE_PARAM:
         chosen = java_text(value.get(expression))
     elif kind in SCRIPTS:
@@ -52,7 +52,7 @@ def run_switch(draft: State, place: Place) -> Asking[None]:
 def run_decision(draft: State, place: Place) -> Asking[None]:
     """S-339 to S-342: an empty case counts as absent; parameters are not stored."""
     node = place.node
-    value = yield from evaluate_map(draft, node.template)
+    value = yield from evaluate_map(draft, node.template, place=place)
     script = text_of(node.task.case_expression)
     if script:
         found = yield from evaluated(draft, "javascript", script, value, seed_of(draft, place))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from podium.engine.operators.do_while import DO_WHILE
 from podium.engine.operators.dynamic import DYNAMIC
 from podium.engine.operators.dynamic_fork import FORK_DYNAMIC
 from podium.engine.operators.event import EVENT
@@ -47,6 +48,7 @@ OPERATORS: Final[dict[str, Operator]] = {
     "START_WORKFLOW": START_WORKFLOW,
     "WAIT": WAIT,
     "HUMAN": HUMAN,
+    "DO_WHILE": DO_WHILE,
 }
 
 
