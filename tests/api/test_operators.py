@@ -7,10 +7,12 @@ import asyncio
 from podium.conductor import definition_pb2 as definition
 from podium.conductor import execution_pb2 as execution
 from podium.conductor import metadata_service_pb2 as metadata
+from podium.conductor import task_service_pb2 as task
+from podium.conductor import workflow_service_pb2 as workflow
 from podium.v1 import workflow_pb2 as podium
-from tests.api.calls import METADATA, plain, refusal, simple, values
+from tests.api.calls import METADATA, WORKFLOWS, plain, refusal, simple, values
 from tests.api.edge import Edge
-from tests.api.test_flow import completed, registered, started, status_of
+from tests.api.test_flow import completed, polled, registered, started, status_of
 from tests.api.waiting import ended
 
 
@@ -111,6 +113,51 @@ async def test_a_loop_of_many_iterations_keeps_the_last_ones() -> None:
         assert plain(found.tasks[0].output_data) == kept
         shown = [(each.reference_task_name, each.iteration) for each in found.tasks]
         assert shown == [("loop", 300), ("body__299", 299), ("body__300", 300)]
+
+
+async def test_an_operator_pauses_skips_and_resumes() -> None:
+    async with Edge() as edge:
+        await registered(edge, flow(simple("a"), simple("b"), simple("c"), y="${b.output.y}"))
+        workflow_id = await started(edge, "scripts")
+        await edge.workflows.PauseWorkflow(workflow.PauseWorkflowRequest(workflow_id=workflow_id))
+        await completed(edge, await polled(edge, "a"))
+        status = await status_of(edge, workflow_id)
+        assert status.status == execution.Workflow.PAUSED
+        assert len(status.tasks) == 1
+        skip = workflow.SkipTaskRequest(workflow_id=workflow_id, task_reference_name="b")
+        values(skip.request, "task_output", {"y": 7})
+        code, text = await refusal(edge, f"{WORKFLOWS}SkipTaskFromWorkflow", skip)
+        assert (code, "expected RUNNING, found PAUSED" in text) == ("FAILED_PRECONDITION", True)
+        resume = workflow.ResumeWorkflowRequest(workflow_id=workflow_id)
+        await edge.workflows.ResumeWorkflow(resume)
+        code, text = await refusal(edge, f"{WORKFLOWS}ResumeWorkflow", resume)
+        assert (code, "Current status is RUNNING" in text) == ("FAILED_PRECONDITION", True)
+        skip.task_reference_name = "c"
+        await edge.workflows.SkipTaskFromWorkflow(skip)
+        await completed(edge, await polled(edge, "b"), y=1)
+        found = await ended(edge, workflow_id)
+        assert found.status == execution.Workflow.COMPLETED
+        assert plain(found.output) == {"y": 1}
+
+
+async def test_callbacks_are_reset_and_a_decision_is_looked_at() -> None:
+    async with Edge() as edge:
+        await registered(edge, flow(simple("a")))
+        workflow_id = await started(edge, "scripts")
+        got = await polled(edge, "a")
+        later = execution.TaskResult(workflow_instance_id=workflow_id, task_id=got.task_id,
+                                     status=execution.TaskResult.IN_PROGRESS,
+                                     callback_after_seconds=3600)  # fmt: skip
+        await edge.tasks.UpdateTask(task.UpdateTaskRequest(result=later))
+        await edge.workflows.ResetWorkflowCallbacks(
+            workflow.ResetWorkflowCallbacksRequest(workflow_id=workflow_id)
+        )
+        await completed(edge, await polled(edge, "a"))
+        decide = workflow.DecideWorkflowRequest(workflow_id=workflow_id)
+        await edge.workflows.DecideWorkflow(decide)
+        decide.workflow_id = "gone"
+        code, _ = await refusal(edge, f"{WORKFLOWS}DecideWorkflow", decide)
+        assert code == "NOT_FOUND"
 
 
 async def test_a_bomb_fails_its_task_and_no_other() -> None:

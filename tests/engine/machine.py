@@ -329,4 +329,4 @@ class Machine:
 
 def canceled(task: TaskRecord) -> bool:
     """Ended with its workflow: never final, and not counted any more."""
-    return task.status is TaskStatus.CANCELED
+    return task.status is TaskStatus.CANCELED and not task.unsettled

@@ -20,10 +20,14 @@ from podium.engine.command import (
     ExtendLease,
     GrantLease,
     LoseLease,
+    Pause,
     Rejected,
     ReportResult,
+    ResetCallbacks,
+    Resume,
     ResumeLease,
     ReturnLease,
+    SkipTask,
     Terminate,
 )
 from podium.engine.transition import ContinueSelf
@@ -129,7 +133,7 @@ def some_command(draw: Any, machine: Machine) -> Command:
     kind = draw(
         st.sampled_from(
             ["grant", "grant", "grant", "report", "report", "report", "lease", "lease", "due",
-             "due", "child", "child", "terminate"]
+             "due", "child", "child", "terminate", "control"]
         )
     )  # fmt: skip
     if task is None or (kind == "terminate" and draw(st.integers(0, 7)) == 0):
@@ -145,6 +149,9 @@ def some_command(draw: Any, machine: Machine) -> Command:
             return some_report(draw, task.id, epoch)
         case "lease":
             return some_lease_command(draw, task.id, epoch)
+        case "control":
+            skip = SkipTask(ref=f"a{draw(st.integers(1, 9))}", output=Payload.of({"n": 9}))
+            return draw(st.sampled_from([Pause(), Resume(), Resume(), ResetCallbacks(), skip]))
         case "child":
             return CloseChild(
                 task_id=task.id, run_epoch=draw(st.sampled_from([0, 0, 0, 1])),
@@ -249,7 +256,9 @@ def test_every_workflow_ends_when_every_task_succeeds(data: st.DataObject) -> No
         if not waiting:
             break
         task = draw(st.sampled_from(waiting))
-        step(machine, [ReportResult(task_id=task.id, status=TaskStatus.COMPLETED)], log)
+        report = ReportResult(task_id=task.id, status=TaskStatus.COMPLETED)
+        pausing = draw(st.integers(0, 7)) == 0
+        step(machine, [Pause(), report, Resume()] if pausing else [report], log)
     assert machine.header is not None
     assert machine.header.status.terminal
     ended_by_task = any(t.task_type == "TERMINATE" for t in machine.tasks.values())

@@ -1,4 +1,4 @@
-"""Conductor's WorkflowService: start, read and terminate executions."""
+"""Conductor's WorkflowService: start and read executions, and what operators do with them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from podium.app.failure import StorageMissing
 from podium.app.start import StartRequest
 from podium.conductor import workflow_service_pb2 as pb
 from podium.conductor.twin import execution_pb2, request_pb2
+from podium.engine.command import Pause, ResetCallbacks, Resume, SkipTask
 from podium.model.payload import Payload
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import grpc
+    from google.protobuf.message import Message
 
     from podium.api.execution_out import ExecutionMessages
     from podium.app.executions import Executions
@@ -29,7 +33,7 @@ TASK_BYTES: Final = 1_000
 
 
 class WorkflowService:
-    """Served: StartWorkflow, GetWorkflowStatus, TerminateWorkflow."""
+    """Its methods, as far as they are served."""
 
     def __init__(
         self, *, starts: StartWorkflow, executions: Executions, messages: ExecutionMessages
@@ -46,6 +50,13 @@ class WorkflowService:
                 "StartWorkflow": Served(self.start_workflow, request_pb2.StartWorkflowRequest),
                 "GetWorkflowStatus": Served(self.get_workflow_status, pb.GetWorkflowStatusRequest),
                 "TerminateWorkflow": Served(self.terminate_workflow, pb.TerminateWorkflowRequest),
+                "DecideWorkflow": Served(self.decide_workflow, pb.DecideWorkflowRequest),
+                "PauseWorkflow": Served(self.pause_workflow, pb.PauseWorkflowRequest),
+                "ResumeWorkflow": Served(self.resume_workflow, pb.ResumeWorkflowRequest),
+                "ResetWorkflowCallbacks": Served(
+                    self.reset_callbacks, pb.ResetWorkflowCallbacksRequest
+                ),
+                "SkipTaskFromWorkflow": Served(self.skip_task, pb.SkipTaskRequest),
             },
         )
 
@@ -73,6 +84,46 @@ class WorkflowService:
         await self._executions.terminate(request.workflow_id, request.reason)
         return pb.TerminateWorkflowResponse()
 
+    async def decide_workflow(
+        self, request: pb.DecideWorkflowRequest, context: Context
+    ) -> pb.DecideWorkflowResponse:
+        """Every commit decides all that follows from it: there is nothing to do but to look."""
+        del context
+        await self._executions.get(request.workflow_id, tasks=False)
+        return pb.DecideWorkflowResponse()
+
+    async def pause_workflow(
+        self, request: pb.PauseWorkflowRequest, context: Context
+    ) -> pb.PauseWorkflowResponse:
+        del context
+        await self._executions.command(request.workflow_id, Pause())
+        return pb.PauseWorkflowResponse()
+
+    async def resume_workflow(
+        self, request: pb.ResumeWorkflowRequest, context: Context
+    ) -> pb.ResumeWorkflowResponse:
+        del context
+        await self._executions.command(request.workflow_id, Resume())
+        return pb.ResumeWorkflowResponse()
+
+    async def reset_callbacks(
+        self, request: pb.ResetWorkflowCallbacksRequest, context: Context
+    ) -> pb.ResetWorkflowCallbacksResponse:
+        del context
+        await self._executions.command(request.workflow_id, ResetCallbacks())
+        return pb.ResetWorkflowCallbacksResponse()
+
+    async def skip_task(self, request: pb.SkipTaskRequest, context: Context) -> pb.SkipTaskResponse:
+        del context
+        given = request.request
+        command = SkipTask(
+            ref=request.task_reference_name,
+            input=_payload_of("request.task_input", given.task_input),
+            output=_payload_of("request.task_output", given.task_output),
+        )
+        await self._executions.command(request.workflow_id, command)
+        return pb.SkipTaskResponse()
+
 
 def _start_request_of(
     request: request_pb2.StartWorkflowRequest, idempotency_key: str
@@ -95,6 +146,13 @@ def _start_request_of(
         task_to_domain=dict(request.task_to_domain),
         created_by=request.created_by,
         idempotency_key=idempotency_key,
+    )
+
+
+def _payload_of(place: str, fields: Mapping[str, Message]) -> Payload:
+    """A `map<string, Value>` of a message that is no twin."""
+    return Payload.of(
+        values_of(place, {name: value.SerializeToString() for name, value in fields.items()})
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from podium.app.services import Services
+    from podium.engine.command import Command
 
 WAIT_MS_MAX: Final = 600_000
 ROWS_PER_READ: Final = 200
@@ -48,8 +49,14 @@ class Executions:
 
         Raises RequestUnsound, NotFound, Rejected, StoreError, DecisionFailed.
         """
+        reason = reason[:WORKFLOW_REASON_CHARS_LIMIT]
+        await self.command(workflow_id, Terminate(reason=reason or None))
+
+    async def command(self, workflow_id: str, command: Command) -> None:
+        """Send an operator's command. Raises RequestUnsound, NotFound, Rejected, StoreError,
+        DecisionFailed.
+        """
         require_workflow_id("workflow_id", workflow_id)
-        command = Terminate(reason=reason[:WORKFLOW_REASON_CHARS_LIMIT] or None)
         try:
             await self._services.executor.call(workflow_id, command, "")
         except UnknownExecution:

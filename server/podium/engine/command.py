@@ -117,6 +117,26 @@ class Terminate(msgspec.Struct, frozen=True, kw_only=True):
     by_parent: bool = False
 
 
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """Decide nothing new until Resume (S-076). Idempotent."""
+
+
+class Resume(msgspec.Struct, frozen=True, kw_only=True):
+    """Go on with a paused execution (S-079)."""
+
+
+class ResetCallbacks(msgspec.Struct, frozen=True, kw_only=True):
+    """Make worker tasks ready that wait for their callback (S-153)."""
+
+
+class SkipTask(msgspec.Struct, frozen=True, kw_only=True):
+    """Pass a task that was not scheduled yet; expressions read the data given here (S-122)."""
+
+    ref: str
+    input: Payload = EMPTY
+    output: Payload = EMPTY
+
+
 class Continue(msgspec.Struct, frozen=True, kw_only=True):
     """Go on with a transition that was cut at its limit; `cursor` is the engine's own."""
 
@@ -143,6 +163,10 @@ Command: TypeAlias = (
     | Terminate
     | Continue
     | FailFailureWorkflow
+    | Pause
+    | Resume
+    | ResetCallbacks
+    | SkipTask
 )
 
 

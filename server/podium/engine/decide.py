@@ -16,8 +16,12 @@ from podium.engine.command import (
     FailFailureWorkflow,
     GrantLease,
     Outcome,
+    Pause,
     Rejected,
     ReportResult,
+    ResetCallbacks,
+    Resume,
+    SkipTask,
     Start,
     Terminate,
     Verdict,
@@ -25,7 +29,9 @@ from podium.engine.command import (
 from podium.engine.drive import driven
 from podium.engine.leases import LeaseCommand, lease_command
 from podium.engine.outside import continue_, fail_failure_workflow, start, terminate
+from podium.engine.pausing import pause, reset_callbacks, unpause
 from podium.engine.report import close_child, report_result
+from podium.engine.skipping import skip
 from podium.engine.timeouts import due
 
 if TYPE_CHECKING:
@@ -34,7 +40,9 @@ if TYPE_CHECKING:
 
 OK = Outcome(Verdict.OK)
 ProgressCommand: TypeAlias = ReportResult | CloseChild | Due | LeaseCommand
+ControlCommand: TypeAlias = Pause | Resume | ResetCallbacks | SkipTask
 OutsideCommand: TypeAlias = Start | Terminate | Continue | FailFailureWorkflow
+CONTROL: Final = (Pause, Resume, ResetCallbacks, SkipTask)
 OUTSIDE: Final = (Start, Terminate, Continue, FailFailureWorkflow)
 
 
@@ -53,6 +61,8 @@ def decide(draft: Draft, command: Command, now_ms: int) -> Asking[Outcome]:
         outcome = yield from lease_command(draft, command)
     elif isinstance(command, OUTSIDE):
         outcome = yield from outside(draft, command)
+    elif isinstance(command, CONTROL):
+        outcome = yield from driven(draft, control(draft, command), OK)
     else:
         outcome = yield from driven(draft, progress(draft, command), OK)
     draft.commands.append(type(command).__name__)
@@ -70,6 +80,21 @@ def progress(draft: Draft, command: ProgressCommand) -> Asking[Outcome]:
             return (yield from due(draft, command))
         case _:
             return (yield from lease_command(draft, command))
+
+
+def control(draft: Draft, command: ControlCommand) -> Asking[Outcome]:
+    """Commands of an operator about a running execution."""
+    match command:
+        case Pause():
+            return (yield from pause(draft))
+        case Resume():
+            return (yield from unpause(draft))
+        case ResetCallbacks():
+            return (yield from reset_callbacks(draft))
+        case SkipTask():
+            return (yield from skip(draft, command))
+        case _:
+            assert_never(command)
 
 
 def outside(draft: Draft, command: OutsideCommand) -> Asking[Outcome]:

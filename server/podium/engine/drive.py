@@ -21,6 +21,7 @@ from podium.engine.operators.join import close, run_dynamic
 from podium.engine.operators.table import operator_of
 from podium.engine.schedule import EndExecution, locate
 from podium.engine.settle import settle
+from podium.engine.skipping import is_skipped, pass_by
 from podium.engine.state import State, want_branch, want_task
 from podium.engine.work import Step
 from podium.model.execution import WorkflowStatus
@@ -92,7 +93,9 @@ def take(draft: State, step: Step) -> Asking[None]:
         yield from prune(draft, step)
         return
     place = yield from place_of(draft, step)
-    if step.action == "run":
+    if step.action == "run" and draft.head.skipped and is_skipped(draft, place):
+        pass_by(draft, place)
+    elif step.action == "run":
         yield from operator_of(place.node.task.type, place.node.ref).run(draft, place)
     elif step.action == "branches":
         yield from create_branches(draft, place, step)

@@ -29,7 +29,6 @@ from podium.model.payload import EMPTY, Payload
 if TYPE_CHECKING:
     from podium.engine.schedule import EndExecution
     from podium.engine.state import Asking
-    from podium.engine.work import Step
     from podium.model.execution import TaskRecord
     from podium.model.payload import JsonObject
 
@@ -231,16 +230,25 @@ def parent_reason(draft: State) -> str:
 
 def leave_cursor(draft: State, *, cancel: bool = False) -> None:
     """Cut here: the rest of the steps, or of the cancelling, goes on with Continue."""
+    now, later = tuple(draft.now), tuple(draft.later)
+    waiting = tuple(dict.fromkeys((*draft.head.waiting_loops, *draft.loops)))
+    for steps in (draft.now, draft.later, draft.loops):
+        steps.clear()
+    draft.header = replace(draft.head, waiting_loops=waiting)
+    leave(draft, Cursor(0, now, later, cancel))
+
+
+def leave_sweep(draft: State, sweep: str) -> None:
+    """Cut a pass over all tasks here; the steps that it made so far are taken in this commit."""
+    leave(draft, Cursor(0, sweep=sweep))
+
+
+def leave(draft: State, cursor: Cursor) -> None:
+    """Send the cursor to this execution, under a number of its own."""
     header = draft.head
     number = max(header.history_position * NUMBERS_PER_COMMIT, *header.pending, 0) + 1
-    now: tuple[Step, ...] = tuple(draft.now)
-    cursor = Cursor(number, now, tuple(draft.later), cancel)
-    draft.now.clear()
-    draft.later.clear()
-    waiting = tuple(dict.fromkeys((*header.waiting_loops, *draft.loops)))
-    draft.loops.clear()
-    draft.header = replace(header, pending=(*header.pending, number), waiting_loops=waiting)
-    draft.effects.append(ContinueSelf(cursor=write_cursor(cursor)))
+    draft.header = replace(header, pending=(*header.pending, number))
+    draft.effects.append(ContinueSelf(cursor=write_cursor(replace(cursor, number=number))))
 
 
 def resume(draft: State, cursor: Cursor) -> Asking[bool]:

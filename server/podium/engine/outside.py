@@ -27,6 +27,7 @@ from podium.engine.ending import (
 from podium.engine.gathering import OutputTooLarge
 from podium.engine.graph import NONE
 from podium.engine.limits import WORKFLOW_REASON_CHARS_LIMIT
+from podium.engine.pausing import SWEEPS
 from podium.engine.state import State, payload, want_payloads
 from podium.engine.timing import MS
 from podium.engine.work import Step, read_cursor
@@ -116,6 +117,8 @@ def continue_(draft: State, command: Continue) -> Asking[Outcome]:
     except msgspec.DecodeError:
         raise Rejected("INVALID_ARGUMENT", "expected a cursor of this server") from None
     taken = yield from resume(draft, cursor)
+    if taken and cursor.sweep and draft.running:
+        yield from SWEEPS[cursor.sweep](draft)
     return Outcome(Verdict.OK if taken else Verdict.NOOP)
 
 

@@ -15,7 +15,7 @@ from podium.engine.leases import current_attempt, end_attempt
 from podium.engine.lifecycle import workflow_status_of
 from podium.engine.schedule import EndExecution, definition_of, locate
 from podium.engine.settle import give_up, no_longer_open
-from podium.engine.timing import MS, ready_ms_of, without
+from podium.engine.timing import HELD_MS, MS, armed, ready_ms_of, without
 from podium.engine.work import Step
 from podium.model.execution import TaskStatus, WorkflowStatus
 from podium.model.queue import Deadline
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from podium.engine.state import Asking, State
     from podium.model.definition import TaskDef
     from podium.model.execution import TaskRecord
+    from podium.model.queue import DeadlineKind
 
 TIMED_OUT_NOTICE: Final = "the task timed out"
 
@@ -39,8 +40,8 @@ def due(draft: State, command: Due) -> Asking[Outcome]:
     task = yield from current_attempt(draft, command.task_id)
     if task is None or Deadline(task.id, command.kind, command.at_ms) not in task.deadlines:
         return Outcome(Verdict.NOOP, task)
-    if command.kind in WAITED:
-        return Outcome(Verdict.OK, WAITED[command.kind](draft, task))
+    if command.kind in WAITED or draft.head.status is WorkflowStatus.PAUSED:
+        return Outcome(Verdict.OK, waited(draft, task, command.kind))
     place = yield from locate(draft, task)
     task_def = definition_of(place, task)
     assert task_def is not None, f"{task.id}: a {command.kind} deadline without a definition"
@@ -55,6 +56,14 @@ def due(draft: State, command: Due) -> Asking[Outcome]:
     if task_def.timeout_policy == "RETRY":
         return Outcome(Verdict.OK, time_out(draft, task, text))
     return Outcome(Verdict.OK, ends_workflow(draft, task, text, optional=place.node.task.optional))
+
+
+def waited(draft: State, task: TaskRecord, kind: DeadlineKind) -> TaskRecord:
+    """What was waited for is there; in a pause it is due when that is over (S-076)."""
+    if draft.head.status is WorkflowStatus.PAUSED:
+        held = armed(task.deadlines, task.id, kind, HELD_MS)
+        return draft.put(task, replace(task, deadlines=held))
+    return WAITED[kind](draft, task)
 
 
 def becomes_ready(draft: State, task: TaskRecord) -> TaskRecord:

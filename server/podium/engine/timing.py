@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Deadlines = tuple[Deadline, ...]
 MS: Final = 1000
+HELD_MS: Final = 10**14
+"""Where a deadline stands that passed while the execution was paused: in no lifetime."""
 
 
 def armed(deadlines: Deadlines, task_id: str, kind: DeadlineKind, at_ms: int) -> Deadlines:

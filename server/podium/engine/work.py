@@ -38,6 +38,8 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     now: tuple[Step, ...] = ()
     later: tuple[Step, ...] = ()
     cancel: bool = False
+    sweep: str = ""
+    """Which pass over all tasks goes on (pausing.py)."""
 
 
 CURSOR_DECODER: Final = msgspec.json.Decoder(Cursor)

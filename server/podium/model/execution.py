@@ -227,6 +227,8 @@ class ExecutionHeader(Stored, frozen=True):
     """Numbers of Continue cursors that are on the way; while there are any, nothing is complete."""
     waiting_loops: tuple[str, ...] = ()
     """Keys of loops whose iteration may be over; looked at when no cursor is on the way."""
+    skipped: tuple[str, ...] = ()
+    """References of tasks that were skipped before they were scheduled."""
 
 
 class TaskChange(msgspec.Struct, frozen=True, array_like=True):

@@ -1,0 +1,78 @@
+"""Skipping a task that was not scheduled yet (S-120 to S-123)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from podium.engine.command import Outcome, Rejected, SkipTask, Verdict
+from podium.engine.graph import NONE, Place
+from podium.engine.identity import task_key
+from podium.engine.schedule import draft_task
+from podium.engine.settle import count_member, joins_of
+from podium.engine.state import want_task
+from podium.engine.work import Step
+from podium.model.execution import TaskStatus, WorkflowStatus
+
+if TYPE_CHECKING:
+    from podium.engine.state import Asking, State
+
+
+def skip(draft: State, command: SkipTask) -> Asking[Outcome]:
+    """Record the task as SKIPPED with the given data; joins count it, and the flow will pass it."""
+    header, ref = draft.head, command.ref
+    if header.status is not WorkflowStatus.RUNNING:
+        raise Rejected(
+            "FAILED_PRECONDITION",
+            f"The workflow {header.id} is not running so the task referenced by {ref} cannot be"
+            f" skipped: expected RUNNING, found {header.status}",
+        )
+    node = next((node for node in draft.graph.nodes if node.ref == ref), None)
+    if node is None:
+        raise Rejected(
+            "INVALID_ARGUMENT",
+            f"The task referenced by {ref} does not exist in the WorkflowDefinition {header.name}",
+        )
+    if node.loop != NONE:
+        raise Rejected(
+            "INVALID_ARGUMENT", f"expected a task outside of loops to skip, found {ref} in one"
+        )
+    if (yield from want_task(draft, task_key(ref))) is not None:
+        raise Rejected(
+            "FAILED_PRECONDITION",
+            f"The task referenced {ref} has already been processed, cannot be skipped",
+        )
+    place = Place(draft.graph, node)
+    skipped = replace(
+        draft_task(draft, place, node.task.name, node.task.name),
+        status=TaskStatus.SKIPPED,
+        input=command.input,
+        output=command.output,
+        end_ms=draft.now_ms,
+    )
+    draft.create(skipped)
+    # It was never open, and it is not what ran last.
+    draft.header = replace(
+        draft.head,
+        open_count=header.open_count,
+        last_key=header.last_key,
+        skipped=(*header.skipped, ref),
+    )
+    for key in (yield from joins_of(draft, place)):
+        yield from count_member(draft, key, skipped)
+    return Outcome(Verdict.OK, skipped)
+
+
+def is_skipped(draft: State, place: Place) -> bool:
+    """Whether the flow reaches a task that was skipped."""
+    return place.node.ref in draft.head.skipped and not (place.branch or place.iteration)
+
+
+def pass_by(draft: State, place: Place) -> None:
+    """Go on behind a skipped task; with a fork, what joins its branches is skipped as well."""
+    node = place.node
+    if node.join != NONE:
+        node = place.graph.nodes[node.join]
+    if node.next != NONE:
+        draft.now.append(Step("run", node.next))
