@@ -160,6 +160,32 @@ async def test_callbacks_are_reset_and_a_decision_is_looked_at() -> None:
         assert code == "NOT_FOUND"
 
 
+async def test_a_failed_workflow_is_retried_over_the_wire() -> None:
+    async with Edge() as edge:
+        await registered(edge, flow(simple("a"), simple("b")))
+        workflow_id = await started(edge, "scripts")
+        got = await polled(edge, "a")
+        failure = execution.TaskResult(
+            workflow_instance_id=workflow_id,
+            task_id=got.task_id,
+            status=execution.TaskResult.FAILED_WITH_TERMINAL_ERROR,
+        )
+        await edge.tasks.UpdateTask(task.UpdateTaskRequest(result=failure))
+        assert (await ended(edge, workflow_id)).status == execution.Workflow.FAILED
+        retry = workflow.RetryWorkflowRequest(workflow_id=workflow_id)
+        await edge.workflows.RetryWorkflow(retry)
+        code, text = await refusal(edge, f"{WORKFLOWS}RetryWorkflow", retry)
+        assert (code, text) == (
+            "FAILED_PRECONDITION",
+            "Workflow is still running. status=RUNNING",
+        )
+        await completed(edge, await polled(edge, "a"))
+        await completed(edge, await polled(edge, "b"))
+        found = await ended(edge, workflow_id)
+        assert found.status == execution.Workflow.COMPLETED
+        assert [each.retry_count for each in found.tasks] == [0, 1, 0]
+
+
 async def test_a_bomb_fails_its_task_and_no_other() -> None:
     async with Edge() as edge:
         bomb = scripted("INLINE", "bomb", evaluatorType="javascript", expression="while (true) {}")

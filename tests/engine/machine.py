@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 STREAM = Lease(incarnation="inc1", session="s1", kind="stream")
 T0 = 1_000_000
+WAIT_AGAIN = {"JOIN", "EXCLUSIVE_JOIN", "DO_WHILE", "SUB_WORKFLOW"}
+"""Types whose ended attempt may wait again when the execution goes on."""
 
 
 class Machine:
@@ -149,7 +151,10 @@ class Machine:
         self.header = change.header
         for key, task in change.tasks.items():
             old = before.get(key)
+            reopened = change.header.last_retried_ms or False
             if old is not None and old.status.terminal and old.attempt == task.attempt:
+                if reopened and task.task_type in WAIT_AGAIN:
+                    continue
                 assert task.status in (old.status, TaskStatus.COMPLETED_WITH_ERRORS)
         self.tasks.update(change.tasks)
         self.attempts.update(change.attempts)

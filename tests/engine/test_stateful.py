@@ -26,10 +26,12 @@ from podium.engine.command import (
     ResetCallbacks,
     Resume,
     ResumeLease,
+    Retry,
     ReturnLease,
     SkipTask,
     Terminate,
 )
+from podium.engine.identity import task_key
 from podium.engine.transition import ContinueSelf
 from podium.model.execution import Lease, TaskStatus
 from podium.model.payload import Payload
@@ -151,7 +153,9 @@ def some_command(draw: Any, machine: Machine) -> Command:
             return some_lease_command(draw, task.id, epoch)
         case "control":
             skip = SkipTask(ref=f"a{draw(st.integers(1, 9))}", output=Payload.of({"n": 9}))
-            return draw(st.sampled_from([Pause(), Resume(), Resume(), ResetCallbacks(), skip]))
+            return draw(
+                st.sampled_from([Pause(), Resume(), Resume(), ResetCallbacks(), skip, Retry()])
+            )
         case "child":
             return CloseChild(
                 task_id=task.id, run_epoch=draw(st.sampled_from([0, 0, 0, 1])),
@@ -268,6 +272,56 @@ def test_every_workflow_ends_when_every_task_succeeds(data: st.DataObject) -> No
     folded(machine)
 
 
+@settings(
+    max_examples=100, deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)  # fmt: skip
+@given(data=st.data())
+def test_whatever_failed_completes_when_it_is_retried(data: st.DataObject) -> None:
+    draw = data.draw
+    machine = Machine(flow(*tasks_of(draw, Names(), draw(st.integers(0, 2)))), task_defs=KINDS)
+    log: list[Any] = []
+    step(machine, [machine.start_command({"x": 1})], log)
+    failures = draw(st.integers(1, 3))
+    for _ in range(400):
+        if machine.header is not None and machine.header.status.terminal:
+            retriable = [t for t in machine.tasks.values() if not t.status.successful]
+            if not retriable or machine.header.terminate_key:
+                break
+            machine.now_ms += 1
+            step(machine, [Retry(resume_children=draw(st.booleans()))], log)
+        waiting = [t for t in machine.tasks.values() if not t.status.terminal]
+        waiting = [t for t in waiting if t.task_type not in ("JOIN", "DO_WHILE")]
+        if not waiting:
+            continue
+        task = draw(st.sampled_from(sorted(waiting, key=lambda t: t.seq)))
+        status = TaskStatus.COMPLETED
+        if failures and draw(st.integers(0, 2)) == 0:
+            failures -= 1
+            status = TaskStatus.FAILED_WITH_TERMINAL_ERROR
+        others = [t for t in waiting if draw(st.integers(0, 3)) == 0 and t.id != task.id]
+        reports: list[Command] = [ReportResult(task_id=task.id, status=status)]
+        reports += [ReportResult(task_id=t.id, status=TaskStatus.COMPLETED) for t in others]
+        step(machine, draw(st.permutations(reports)), log)
+    assert machine.header is not None
+    assert machine.header.status.terminal
+    if not any(t.task_type == "TERMINATE" for t in machine.tasks.values()):
+        assert machine.status == "COMPLETED"
+        everything_followed(machine)
+
+
+def everything_followed(machine: Machine) -> None:
+    """Every task of the definition that the flow leads to was scheduled and ended well."""
+    for task in machine.tasks.values():
+        assert task.status.successful, (task.ref, task.status)
+        if task.branch:
+            continue
+        node = machine.graph.nodes[task.node]
+        if node.next != -1 and node.task.type not in ("SWITCH", "DECISION"):
+            behind = machine.graph.nodes[node.next].ref
+            assert task_key(behind, task.iteration) in machine.tasks, behind
+
+
 def replayed(definition: Any, machine: Machine, log: list[Any]) -> None:
     """The same commands on a machine that knows every record give the same state."""
     other = Machine(definition, task_defs=KINDS, whole=True)
@@ -290,7 +344,7 @@ def replayed(definition: Any, machine: Machine, log: list[Any]) -> None:
 def folded(machine: Machine) -> None:
     """The history tells what the records say, and no attempt ended twice."""
     statuses: dict[str, str] = {}
-    ended: set[str] = set()
+    ended: set[tuple[str, int]] = set()
     for position, change in enumerate(machine.transitions, 1):
         assert change.history is not None
         assert change.history.position == position
@@ -298,9 +352,11 @@ def folded(machine: Machine) -> None:
             assert statuses.get(line.task_id, "") == line.status_from
             statuses[line.task_id] = line.status_to
             terminal = TaskStatus(line.status_to).terminal
-            assert not (terminal and line.task_id in ended)
+            once = (line.task_id, line.retry_count)  # a join that waits again counts a retry
+            forgiven = line.status_to == TaskStatus.COMPLETED_WITH_ERRORS  # after a pause
+            assert forgiven or not (terminal and once in ended)
             if terminal:
-                ended.add(line.task_id)
+                ended.add(once)
     every = [*machine.tasks.values(), *machine.attempts.values()]
     if machine.some_removed:
         statuses = {each.id: statuses[each.id] for each in every}

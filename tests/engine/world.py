@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from podium.engine.command import CloseChild, Continue, Terminate
+from podium.engine.command import CloseChild, Continue, Retry, Revive, Terminate
 from podium.engine.transition import (
     ContinueSelf,
     ReleaseSlot,
     ReportToParent,
+    RetryChild,
+    ReviveParent,
     StartChild,
     TerminateChild,
 )
@@ -89,8 +91,21 @@ class World:
                     self.tombstones.add(effect.workflow_id)
                 else:
                     child.send(Terminate(reason=effect.reason, by_parent=True))
-            case ReleaseSlot():
-                pass
+            case _:
+                self.go_on(effect)
+
+    def go_on(self, effect: Effect) -> None:
+        if isinstance(effect, RetryChild):
+            retry = Retry(resume_children=True, by_parent=True)
+            self.machines[effect.workflow_id].send(retry)
+        elif isinstance(effect, ReviveParent):
+            told = effect.parent
+            revive = Revive(
+                task_id=told.task_id, run_epoch=told.run_epoch, child_id=effect.child_id
+            )
+            self.machines[told.workflow_id].send(revive)
+        else:
+            assert isinstance(effect, ReleaseSlot)
 
     def start_child(self, effect: StartChild) -> None:
         if effect.workflow_id in self.machines or effect.workflow_id in self.tombstones:

@@ -12,7 +12,7 @@ from podium.app.failure import StorageMissing
 from podium.app.start import StartRequest
 from podium.conductor import workflow_service_pb2 as pb
 from podium.conductor.twin import execution_pb2, request_pb2
-from podium.engine.command import Pause, ResetCallbacks, Resume, SkipTask
+from podium.engine.command import Pause, ResetCallbacks, Resume, Retry, SkipTask
 from podium.model.payload import Payload
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class WorkflowService:
                 "ResetWorkflowCallbacks": Served(
                     self.reset_callbacks, pb.ResetWorkflowCallbacksRequest
                 ),
+                "RetryWorkflow": Served(self.retry_workflow, pb.RetryWorkflowRequest),
                 "SkipTaskFromWorkflow": Served(self.skip_task, pb.SkipTaskRequest),
             },
         )
@@ -112,6 +113,14 @@ class WorkflowService:
         del context
         await self._executions.command(request.workflow_id, ResetCallbacks())
         return pb.ResetWorkflowCallbacksResponse()
+
+    async def retry_workflow(
+        self, request: pb.RetryWorkflowRequest, context: Context
+    ) -> pb.RetryWorkflowResponse:
+        del context
+        command = Retry(resume_children=request.resume_subworkflow_tasks)
+        await self._executions.command(request.workflow_id, command)
+        return pb.RetryWorkflowResponse()
 
     async def skip_task(self, request: pb.SkipTaskRequest, context: Context) -> pb.SkipTaskResponse:
         del context

@@ -137,6 +137,25 @@ class SkipTask(msgspec.Struct, frozen=True, kw_only=True):
     output: Payload = EMPTY
 
 
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """Go on with an execution that failed: its unsuccessful tasks are tried again (S-090 ff.).
+
+    `resume_children` = failed children go on instead of being started anew. `by_parent` = a child
+    that has nothing to retry reports again instead of refusing.
+    """
+
+    resume_children: bool = False
+    by_parent: bool = False
+
+
+class Revive(msgspec.Struct, frozen=True, kw_only=True):
+    """The child of this task goes on: wait for it again (S-125 ff.)."""
+
+    task_id: str
+    run_epoch: int
+    child_id: str
+
+
 class Continue(msgspec.Struct, frozen=True, kw_only=True):
     """Go on with a transition that was cut at its limit; `cursor` is the engine's own."""
 
@@ -167,6 +186,8 @@ Command: TypeAlias = (
     | Resume
     | ResetCallbacks
     | SkipTask
+    | Retry
+    | Revive
 )
 
 

@@ -21,6 +21,8 @@ from podium.engine.command import (
     ReportResult,
     ResetCallbacks,
     Resume,
+    Retry,
+    Revive,
     SkipTask,
     Start,
     Terminate,
@@ -30,6 +32,7 @@ from podium.engine.drive import driven
 from podium.engine.leases import LeaseCommand, lease_command
 from podium.engine.outside import continue_, fail_failure_workflow, start, terminate
 from podium.engine.pausing import pause, reset_callbacks, unpause
+from podium.engine.reopening import retry_execution, revive
 from podium.engine.report import close_child, report_result
 from podium.engine.skipping import skip
 from podium.engine.timeouts import due
@@ -40,9 +43,9 @@ if TYPE_CHECKING:
 
 OK = Outcome(Verdict.OK)
 ProgressCommand: TypeAlias = ReportResult | CloseChild | Due | LeaseCommand
-ControlCommand: TypeAlias = Pause | Resume | ResetCallbacks | SkipTask
+ControlCommand: TypeAlias = Pause | Resume | ResetCallbacks | SkipTask | Retry | Revive
 OutsideCommand: TypeAlias = Start | Terminate | Continue | FailFailureWorkflow
-CONTROL: Final = (Pause, Resume, ResetCallbacks, SkipTask)
+CONTROL: Final = (Pause, Resume, ResetCallbacks, SkipTask, Retry, Revive)
 OUTSIDE: Final = (Start, Terminate, Continue, FailFailureWorkflow)
 
 
@@ -91,6 +94,10 @@ def control(draft: Draft, command: ControlCommand) -> Asking[Outcome]:
             return (yield from unpause(draft))
         case ResetCallbacks():
             return (yield from reset_callbacks(draft))
+        case Retry():
+            return (yield from retry_execution(draft, command))
+        case Revive():
+            return (yield from revive(draft, command))
         case SkipTask():
             return (yield from skip(draft, command))
         case _:

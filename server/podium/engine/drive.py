@@ -93,6 +93,8 @@ def take(draft: State, step: Step) -> Asking[None]:
         yield from prune(draft, step)
         return
     place = yield from place_of(draft, step)
+    if step.action == "run" and (yield from is_made(draft, place)):
+        return
     if step.action == "run" and draft.head.skipped and is_skipped(draft, place):
         pass_by(draft, place)
     elif step.action == "run":
@@ -101,6 +103,14 @@ def take(draft: State, step: Step) -> Asking[None]:
         yield from create_branches(draft, place, step)
     else:
         yield from run_dynamic(draft, place, step.key)
+
+
+def is_made(draft: State, place: Place) -> Asking[bool]:
+    """Whether the task is there already: only in an execution that had ended and goes on."""
+    if not draft.head.last_retried_ms:
+        return False
+    task = yield from want_task(draft, task_key(place.node.ref, place.iteration))
+    return task is not None
 
 
 def place_of(draft: State, step: Step) -> Asking[Place]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -27,7 +27,8 @@ from podium.engine.ending import (
 from podium.engine.gathering import OutputTooLarge
 from podium.engine.graph import NONE
 from podium.engine.limits import WORKFLOW_REASON_CHARS_LIMIT
-from podium.engine.pausing import SWEEPS
+from podium.engine.pausing import call_back, release
+from podium.engine.reopening import retry, retry_children
 from podium.engine.state import State, payload, want_payloads
 from podium.engine.timing import MS
 from podium.engine.work import Step, read_cursor
@@ -37,6 +38,15 @@ from podium.model.queue import PRIORITY_MAX
 
 if TYPE_CHECKING:
     from podium.engine.state import Asking
+
+
+SWEEPS: Final = {
+    "release": release,
+    "callbacks": call_back,
+    "retry": retry,
+    "retry_children": retry_children,
+}
+"""What a Continue takes up again, by the name in its cursor."""
 
 
 def start(draft: State, command: Start) -> Asking[Outcome]:

@@ -7,7 +7,7 @@ records: tasks that ended are `unsettled`, deadlines that passed stand at HELD_M
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -132,7 +132,3 @@ def waits_for_callback(task: TaskRecord) -> bool:
         and task.callback_after_ms > 0
         and has(task.deadlines, "retry")
     )
-
-
-SWEEPS: Final = {"release": release, "callbacks": call_back}
-"""What a Continue takes up again, by the name in its cursor."""

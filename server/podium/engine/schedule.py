@@ -67,10 +67,12 @@ def draft_task(draft: State, place: Place, task_type: str, def_name: str) -> Tas
             f"expected at most {TASKS_LIMIT} tasks in one execution, found one more: {node.ref}"
         )
     key = task_key(node.ref, place.iteration)
+    former = draft.anew.pop(key, None) if draft.anew else None
+    attempt = former.attempt + 1 if former else 0
     return TaskRecord(
-        id=task_id(header.id, key, 0),
+        id=task_id(header.id, key, attempt),
         key=key,
-        attempt=0,
+        attempt=attempt,
         seq=header.next_seq,
         ref=node.ref,
         node=node.index,
@@ -84,7 +86,15 @@ def draft_task(draft: State, place: Place, task_type: str, def_name: str) -> Tas
         update_ms=now_ms,
         run_epoch=header.run_epoch,
         loop=place.loop,
+        retry_count=former.retry_count + 1 if former else 0,
+        retried_task_id=former.id if former else None,
     )
+
+
+def start_delay_ms(draft: State, place: Place) -> int:
+    """The startDelay of a task; one that is tried again by hand has none (S-099)."""
+    again = bool(draft.anew) and task_key(place.node.ref, place.iteration) in draft.anew
+    return 0 if again else place.node.task.start_delay * MS
 
 
 def add(draft: State, task: TaskRecord, input_: JsonObject) -> TaskRecord:

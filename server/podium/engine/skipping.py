@@ -70,9 +70,21 @@ def is_skipped(draft: State, place: Place) -> bool:
 
 
 def pass_by(draft: State, place: Place) -> None:
-    """Go on behind a skipped task; with a fork, what joins its branches is skipped as well."""
-    node = place.node
-    if node.join != NONE:
-        node = place.graph.nodes[node.join]
-    if node.next != NONE:
-        draft.now.append(Step("run", node.next))
+    """Go on behind a skipped task."""
+    behind = next_of(draft, place, place.node.index)
+    if behind != NONE:
+        draft.now.append(Step("run", behind))
+
+
+def next_of(draft: State, place: Place, index: int) -> int:
+    """The node itself, or the first behind it that was not skipped; NONE where there is none. With
+    a fork, what joins its branches is skipped as well.
+    """
+    skipped = draft.head.skipped
+    if place.branch or place.iteration or not skipped:
+        return index
+    nodes = place.graph.nodes
+    while index != NONE and nodes[index].ref in skipped:
+        node = nodes[index]
+        index = nodes[node.join].next if node.join != NONE else node.next
+    return index

@@ -115,7 +115,7 @@ class State:
     """Everything one decision reads and changes: the rules work on it, draft.py adds its ends."""
 
     __slots__ = (
-        "attempts", "branches", "cancels", "commands", "effects", "graph",
+        "anew", "attempts", "branches", "cancels", "commands", "effects", "graph",
         "header", "input", "joins", "later", "loops", "now", "now_ms", "output", "payloads_known",
         "stored_header", "stored_output", "stored_variables", "tasks", "unseen", "variables",
         "workflow_id",
@@ -146,6 +146,8 @@ class State:
         self.stored_output = records.output
         self.stored_variables = records.variables
         self.payloads_known = None not in (records.input, records.output, records.variables)
+        self.anew: dict[str, TaskRecord] = {}
+        """Attempts that were set aside, by key: their successors are made next."""
         self.effects: list[Effect] = []
         self.cancels: list[CancelNotice] = []
         self.commands: list[str] = []
@@ -185,7 +187,7 @@ class State:
         """Add the first attempt of a task; its `seq` must be the header's next."""
         header = self.head
         assert task.seq == header.next_seq, (task.seq, header.next_seq)
-        assert self.tasks.before(task.key) is None, f"created twice: {task.ref}"
+        assert self.tasks.look(task.key) in (None, UNKNOWN), f"created twice: {task.ref}"
         self.tasks.changed[task.key] = task
         self.header = replace(
             header,
@@ -208,6 +210,17 @@ class State:
             task_count=header.task_count + 1,
             last_key=task.key,
         )
+
+    def set_aside(self, task: TaskRecord) -> None:
+        """Move an ended attempt aside; whoever schedules the task next makes its successor."""
+        assert task.status.terminal, task.id
+        self.attempts.changed[task.key, task.attempt] = replace(task, retried=True)
+        self.tasks.changed[task.key] = None
+        self.anew[task.key] = task
+
+    def reopen(self, task: TaskRecord) -> None:
+        """Replace an ended record of an execution that goes on."""
+        self.tasks.changed[task.key] = task
 
     def remove(self, task: TaskRecord) -> None:
         """Forget a task that has ended, with its former attempts, its counter and its branch."""

@@ -78,7 +78,30 @@ class ContinueSelf(msgspec.Struct, frozen=True, kw_only=True, tag="continue_self
     cursor: str
 
 
-Effect: TypeAlias = StartChild | ReportToParent | TerminateChild | ReleaseSlot | ContinueSelf
+class RetryChild(msgspec.Struct, frozen=True, kw_only=True, tag="retry_child", array_like=True):
+    """Go on with a child that failed, or have it report again to the task that waits for it."""
+
+    workflow_id: str
+    task_id: str
+    run_epoch: int
+
+
+class ReviveParent(msgspec.Struct, frozen=True, kw_only=True, tag="revive_parent", array_like=True):
+    """Tell the parent that its child goes on."""
+
+    parent: ParentLink
+    child_id: str
+
+
+Effect: TypeAlias = (
+    StartChild
+    | ReportToParent
+    | TerminateChild
+    | ReleaseSlot
+    | ContinueSelf
+    | RetryChild
+    | ReviveParent
+)
 
 
 class CancelNotice(msgspec.Struct, frozen=True):

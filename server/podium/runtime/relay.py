@@ -16,12 +16,16 @@ from podium.engine.command import (
     FailFailureWorkflow,
     Outcome,
     Rejected,
+    Retry,
+    Revive,
     Terminate,
 )
 from podium.engine.transition import (
     ContinueSelf,
     ReleaseSlot,
     ReportToParent,
+    RetryChild,
+    ReviveParent,
     StartChild,
     TerminateChild,
 )
@@ -116,6 +120,8 @@ class Relay:
             self._committer.effect_done(*name)
 
         match effect:
+            case RetryChild() | ReviveParent():
+                self._go_on(workflow_id, effect, done)
             case StartChild():
                 spawn(self._tasks, self._start(workflow_id, effect, done))
             case ReportToParent():
@@ -186,6 +192,40 @@ class Relay:
             reason=reason,
         )
         self._send(workflow_id, command, done)
+
+    def _go_on(
+        self, workflow_id: str, effect: RetryChild | ReviveParent, done: Callable[[], None]
+    ) -> None:
+        if isinstance(effect, RetryChild):
+            self._retry_child(workflow_id, effect, done)
+            return
+        parent = effect.parent
+        revive = Revive(
+            task_id=parent.task_id, run_epoch=parent.run_epoch, child_id=effect.child_id
+        )
+        self._send(parent.workflow_id, revive, done)
+
+    def _retry_child(self, workflow_id: str, effect: RetryChild, done: Callable[[], None]) -> None:
+        """A child that is no more is reported as failed, so that its task does not wait for it."""
+
+        def answered(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
+            del header
+            if isinstance(outcome, (UnknownExecution, Tombstoned)):
+                gone = CloseChild(
+                    task_id=effect.task_id,
+                    run_epoch=effect.run_epoch,
+                    child_id=effect.workflow_id,
+                    status="FAILED",
+                    reason="expected the child workflow, found that it was removed",
+                )
+                self._send(workflow_id, gone, done)
+            elif isinstance(outcome, (Outcome, Rejected)):
+                done()
+            else:
+                LOG.error("a retry of %s stays in the outbox", effect.workflow_id)
+
+        command = Retry(resume_children=True, by_parent=True)
+        self._executor.submit(effect.workflow_id, command, "relay", answered)
 
     async def _terminate(self, effect: TerminateChild, done: Callable[[], None]) -> None:
         until_ms = self._clock.now_ms() + TOMBSTONE_MS

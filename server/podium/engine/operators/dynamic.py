@@ -12,9 +12,8 @@ from podium.engine.bind import ad_hoc
 from podium.engine.evaluation import evaluate_map
 from podium.engine.operators.operator import Operator
 from podium.engine.operators.queued import HTTP, SIMPLE, inputs
-from podium.engine.schedule import EndExecution, draft_task, queued, shown
+from podium.engine.schedule import EndExecution, draft_task, queued, shown, start_delay_ms
 from podium.engine.settle import enter
-from podium.engine.timing import MS
 from podium.engine.transition import FetchTaskDefs
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ OPERATORS_BY_NAME: Final = frozenset(
 
 def run(draft: State, place: Place) -> Asking[None]:
     """Find the name, its definition, and queue the task under it (S-323, S-326)."""
-    template = place.node.task
+    template, delay_ms = place.node.task, start_delay_ms(draft, place)
     value = yield from evaluate_map(draft, place.node.template, place=place)
     name = value.get(template.dynamic_task_name_param or "")
     if not isinstance(name, str) or not name:
@@ -64,7 +63,7 @@ def run(draft: State, place: Place) -> Asking[None]:
     if task_def is None:
         task_def = yield from registered(name)
     task = draft_task(draft, place, name, name)
-    task = queued(draft, place, task, task_def=task_def, delay_ms=template.start_delay * MS)
+    task = queued(draft, place, task, task_def=task_def, delay_ms=delay_ms)
     yield from enter(draft, place, task, (yield from inputs(draft, place, task)))
 
 

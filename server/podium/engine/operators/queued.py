@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Final
 from podium.engine.evaluation import evaluate_map
 from podium.engine.operators.operator import Operator
 from podium.engine.report import ASYNC_COMPLETE
-from podium.engine.schedule import draft_task, queued
+from podium.engine.schedule import draft_task, queued, start_delay_ms
 from podium.engine.settle import enter
-from podium.engine.timing import MS
 
 if TYPE_CHECKING:
     from podium.engine.graph import Place
@@ -30,8 +29,9 @@ def run(draft: State, place: Place) -> Asking[None]:
     node = place.node
     template = node.task
     task_type = template.name if template.type == SIMPLE else template.type
+    delay_ms = start_delay_ms(draft, place)
     task = draft_task(draft, place, task_type, template.name)
-    task = queued(draft, place, task, task_def=node.task_def, delay_ms=template.start_delay * MS)
+    task = queued(draft, place, task, task_def=node.task_def, delay_ms=delay_ms)
     yield from enter(draft, place, task, (yield from inputs(draft, place, task)))
 
 

@@ -17,9 +17,9 @@ from podium.engine.operators.instant import failed, parameters_without_id
 from podium.engine.operators.operator import Operator
 from podium.engine.problem import check_name
 from podium.engine.report import START_WORKFLOW as START_WORKFLOW_TYPE
-from podium.engine.schedule import draft_task
+from podium.engine.schedule import draft_task, start_delay_ms
 from podium.engine.settle import enter, settle_at
-from podium.engine.timing import MS, first_deadlines, started_deadlines
+from podium.engine.timing import first_deadlines, started_deadlines
 from podium.engine.transition import StartChild
 from podium.model.execution import ParentLink, TaskStatus
 from podium.model.payload import JsonValue, Payload
@@ -48,9 +48,9 @@ class Wanted(msgspec.Struct, frozen=True, rename="camel"):
 
 def run(draft: State, place: Place) -> Asking[None]:
     """Record the task and start the workflow, or delay that by startDelay (S-253)."""
+    delay_ms = start_delay_ms(draft, place)
     task = draft_task(draft, place, START_WORKFLOW_TYPE, place.node.task.name)
     value = yield from parameters_without_id(draft, place, task)
-    delay_ms = place.node.task.start_delay * MS
     deadlines = first_deadlines(task, place.node.task_def, now_ms=draft.now_ms, delay_ms=delay_ms)
     task = replace(task, deadlines=deadlines, start_delay_ms=delay_ms, callback_after_ms=delay_ms)
     yield from enter(draft, place, task, value)

@@ -16,9 +16,9 @@ from podium.engine.gathering import latest
 from podium.engine.identity import child_id
 from podium.engine.limits import DEPTH_LIMIT
 from podium.engine.operators.operator import Operator
-from podium.engine.schedule import EndExecution, draft_task, failed_at_once
+from podium.engine.schedule import EndExecution, draft_task, failed_at_once, start_delay_ms
 from podium.engine.settle import enter, settle_at
-from podium.engine.timing import MS, first_deadlines, started_deadlines
+from podium.engine.timing import first_deadlines, started_deadlines
 from podium.engine.transition import StartChild
 from podium.model.execution import ParentLink, TaskStatus
 from podium.model.payload import EMPTY, Payload
@@ -36,10 +36,10 @@ ID_KEY: Final = "subWorkflowId"
 
 def run(draft: State, place: Place) -> Asking[None]:
     """Record the task and start its child, or delay that by startDelay."""
+    delay_ms = start_delay_ms(draft, place)
     template = place.node.task
     task = draft_task(draft, place, SUB_WORKFLOW_TYPE, template.name)
     value = yield from inputs(draft, place, task)
-    delay_ms = template.start_delay * MS
     now_ms, task_def = draft.now_ms, place.node.task_def
     deadlines = first_deadlines(task, task_def, now_ms=now_ms, delay_ms=delay_ms)
     task = replace(task, deadlines=deadlines, start_delay_ms=delay_ms, callback_after_ms=delay_ms)
