@@ -96,7 +96,8 @@ class Reader:
             raise no_task(task_id) from None
         if record is None or record.id != task_id or entry.header is None:
             raise no_task(task_id)
-        return _view(entry, entry.header, record, _parts(entry))
+        parts = _parts(entry) if record.task_type in GATHERING else {}
+        return _view(entry, entry.header, record, parts)
 
     def hand_out(self, record: TaskRecord, header: ExecutionHeader) -> TaskView:
         """The view of a task that is handed out; nothing is read for it."""

@@ -86,7 +86,7 @@ def progress(draft: Draft, command: ProgressCommand) -> Asking[Outcome]:
 
 
 def control(draft: Draft, command: ControlCommand) -> Asking[Outcome]:
-    """Commands of an operator about a running execution."""
+    """Commands of operators, and of children and parents that go on."""
     match command:
         case Pause():
             return (yield from pause(draft))

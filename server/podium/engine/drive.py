@@ -93,11 +93,10 @@ def take(draft: State, step: Step) -> Asking[None]:
         yield from prune(draft, step)
         return
     place = yield from place_of(draft, step)
-    if step.action == "run" and (yield from is_made(draft, place)):
-        return
-    if step.action == "run" and draft.head.skipped and is_skipped(draft, place):
-        pass_by(draft, place)
-    elif step.action == "run":
+    if step.action == "run":
+        head = draft.head
+        if (head.last_retried_ms or head.skipped) and (yield from is_passed(draft, place)):
+            return
         yield from operator_of(place.node.task.type, place.node.ref).run(draft, place)
     elif step.action == "branches":
         yield from create_branches(draft, place, step)
@@ -105,12 +104,18 @@ def take(draft: State, step: Step) -> Asking[None]:
         yield from run_dynamic(draft, place, step.key)
 
 
-def is_made(draft: State, place: Place) -> Asking[bool]:
-    """Whether the task is there already: only in an execution that had ended and goes on."""
-    if not draft.head.last_retried_ms:
-        return False
-    task = yield from want_task(draft, task_key(place.node.ref, place.iteration))
-    return task is not None
+def is_passed(draft: State, place: Place) -> Asking[bool]:
+    """Whether the task is there already, in an execution that had ended and goes on, or was skipped
+    and the flow goes on behind it.
+    """
+    if draft.head.last_retried_ms:
+        task = yield from want_task(draft, task_key(place.node.ref, place.iteration))
+        if task is not None:
+            return True
+    if is_skipped(draft, place):
+        pass_by(draft, place)
+        return True
+    return False
 
 
 def place_of(draft: State, step: Step) -> Asking[Place]:

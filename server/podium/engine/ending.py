@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from podium.engine.evaluation import (
-    evaluate_map,
-    want_gathered,
-)
-from podium.engine.gathering import GATHERING, OutputTooLarge, latest
+from podium.engine.evaluation import evaluate_map, want_gathered
+from podium.engine.gathering import GATHERING, OutputTooLarge
 from podium.engine.identity import failure_workflow_id
 from podium.engine.leases import end_attempt
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT, WORKFLOW_REASON_CHARS_LIMIT
 from podium.engine.schedule import too_large
 from podium.engine.settle import no_longer_open
-from podium.engine.state import State, payload, want_all, want_payloads, want_task
+from podium.engine.state import State, known_tasks, payload, want_all, want_payloads, want_task
 from podium.engine.transition import ContinueSelf, ReportToParent, StartChild, TerminateChild
 from podium.engine.work import Cursor, write_cursor
 from podium.model.execution import TaskStatus, WorkflowStatus
@@ -201,9 +198,8 @@ def cancel_open(draft: State) -> Asking[None]:
         return
     yield from want_all(draft)
     reason = parent_reason(draft)
-    for key in list({**draft.tasks.known, **draft.tasks.changed}):
-        task = latest(draft, key)
-        if task is None or task.status.terminal:
+    for task in known_tasks(draft):
+        if task.status.terminal:
             continue
         if draft.full:
             leave_cursor(draft, cancel=True)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from podium.engine.graph import LOOP, NONE, branch_graph
 from podium.engine.identity import reference_in, task_key
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
+from podium.engine.reading import WHOLE
 from podium.engine.schedule import locate
+from podium.engine.scope import GATHERING
 from podium.engine.state import UNKNOWN, want_branches, want_tasks
 
 if TYPE_CHECKING:
@@ -23,9 +25,7 @@ if TYPE_CHECKING:
     from podium.model.payload import JsonObject
 
 JOIN: Final = "JOIN"
-GATHERING: Final = frozenset({JOIN, LOOP})
 DYNAMIC_FORK: Final = "FORK_JOIN_DYNAMIC"
-WHOLE: Final = ""
 KEEP_LAST: Final = "keepLastN"
 ITERATION: Final = "iteration"
 
@@ -73,11 +73,7 @@ def want_parts(draft: State, read: Iterable[tuple[TaskRecord, str]]) -> Asking[P
 def parts_of(draft: State, task: TaskRecord, name: str) -> Asking[dict[Path, str]]:
     """The parts of one gatherer that make the entry `name` of its output, or all of them."""
     if task.task_type == JOIN:
-        return {
-            (shown,): task_key(ref, task.iteration)
-            for ref in members_of(task)
-            if name in (WHOLE, shown := reference_in(ref, task.iteration))
-        }
+        return {path: key for path, key in join_parts(task) if name in (WHOLE, *path)}
     found: dict[Path, str] = {}
     place = yield from locate(draft, task)
     for number in kept_iterations(task):
@@ -92,14 +88,19 @@ def parts_in(tasks: Iterable[TaskRecord]) -> Parts:
     parts: Parts = {}
     for task in tasks:
         if task.task_type == JOIN:
-            parts[task.key] = {
-                (reference_in(ref, task.iteration),): task_key(ref, task.iteration)
-                for ref in members_of(task)
-            }
+            parts[task.key] = dict(join_parts(task))
         if task.loop:
             inside = parts.setdefault(task.loop, {})
             inside[str(task.iteration[-1]), task.ref] = task.key
     return parts
+
+
+def join_parts(join: TaskRecord) -> list[tuple[Path, str]]:
+    """Where in a JOIN's output each member stands, as clients see its reference, and its key."""
+    return [
+        ((reference_in(ref, join.iteration),), task_key(ref, join.iteration))
+        for ref in members_of(join)
+    ]
 
 
 def members_of(join: TaskRecord) -> list[str]:
@@ -203,13 +204,13 @@ def gathered(
     for path, member in members:
         if member is None:
             continue
-        output: JsonObject | None = {} if loop else None
+        output: JsonObject = {}
         length = 0
         if member.task_type in GATHERING:
             output, length = done.get(member.key, ({}, 0))
         elif member.output:
             output, length = member.output.value, len(member.output)
-        if output or (loop and output is not None):
+        if output or loop:
             put_at(value, path, output)
             size += length + len(path[-1])
     if size > PAYLOAD_BYTES_LIMIT:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from podium.engine.evaluation import evaluate_map
 from podium.engine.gathering import (
+    DYNAMIC_FORK,
     GATHERING,
     ITERATION,
     OutputTooLarge,
@@ -24,9 +25,10 @@ from podium.engine.gathering import (
     latest,
     want_parts,
 )
-from podium.engine.limits import REASON_CHARS_LIMIT
 from podium.engine.operators.do_while import items_of, progress
 from podium.engine.operators.instant import evaluated
+from podium.engine.reading import WHOLE
+from podium.engine.report import cut
 from podium.engine.schedule import locate, shown
 from podium.engine.settle import settle_at
 from podium.engine.state import want_join, want_task
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
     from podium.model.execution import TaskRecord
     from podium.model.payload import JsonObject, JsonValue
 
-WHOLE: Final = ""
 OWN_NAMES: Final = (ITERATION, "loopIndex", "loopItem")
 OWN_NAME: Final = "|".join(OWN_NAMES)
 OWN_ENTRY: Final = (
@@ -87,8 +88,7 @@ def end(
     draft: State, place: Place, task: TaskRecord, status: TaskStatus, reason: str | None
 ) -> Asking[None]:
     """The loop is over; its output keeps what the last iteration said (S-412)."""
-    cut = reason[:REASON_CHARS_LIMIT] if reason else None
-    done = replace(task, status=status, reason=cut, end_ms=draft.now_ms, deadlines=())
+    done = replace(task, status=status, reason=cut(reason), end_ms=draft.now_ms, deadlines=())
     yield from settle_at(draft, place, draft.put(task, done))
 
 
@@ -133,9 +133,9 @@ def condition_input(
     entry = ITERATION if len(own) == len(re.findall(word(task.ref), condition)) else WHOLE
     nodes = [place.graph.nodes[at] for at in place.graph.loops.regions[place.node.index]]
     read = [(task, entry)]
-    if has_dynamic(place) or any(re.search(word(node.ref), condition) for node in nodes):
+    if any(node.task.type == DYNAMIC_FORK or named(node.ref, condition) for node in nodes):
         members = yield from iteration_members(draft, place, iteration_of(task))
-        read += [(each, WHOLE) for each in members if re.search(word(each.ref), condition)]
+        read += [(each, WHOLE) for each in members if named(each.ref, condition)]
     parts = yield from want_parts(draft, read)
     for member, _ in read:
         gathers = member.task_type in GATHERING
@@ -152,13 +152,9 @@ def word(ref: str) -> str:
     return rf"(?<!\w){re.escape(ref)}(?!\w)"
 
 
-def has_dynamic(place: Place) -> bool:
-    """Whether the body makes tasks whose references its definition does not tell."""
-    graph = place.graph
-    return any(
-        graph.nodes[at].task.type == "FORK_JOIN_DYNAMIC"
-        for at in graph.loops.regions[place.node.index]
-    )
+def named(ref: str, condition: str) -> bool:
+    """Whether the condition's text names the task."""
+    return re.search(word(ref), condition) is not None
 
 
 def prune(draft: State, step: Step) -> Asking[None]:

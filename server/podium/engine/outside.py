@@ -30,7 +30,7 @@ from podium.engine.limits import WORKFLOW_REASON_CHARS_LIMIT
 from podium.engine.pausing import call_back, release
 from podium.engine.reopening import retry, retry_children
 from podium.engine.state import State, payload, want_payloads
-from podium.engine.timing import MS
+from podium.engine.timing import workflow_deadline_ms
 from podium.engine.work import Step, read_cursor
 from podium.model.execution import ExecutionHeader, WorkflowStatus
 from podium.model.payload import EMPTY, Payload
@@ -67,7 +67,6 @@ def start(draft: State, command: Start) -> Asking[Outcome]:
     draft.output = EMPTY
     draft.stored_output = EMPTY
     draft.payloads_known = True
-    timeout_ms = definition.timeout_seconds * MS
     draft.header = ExecutionHeader(
         id=draft.workflow_id,
         name=command.name,
@@ -80,7 +79,7 @@ def start(draft: State, command: Start) -> Asking[Outcome]:
         priority=command.priority,
         task_to_domain=command.task_to_domain,
         parent=command.parent,
-        deadline_ms=now_ms + timeout_ms if timeout_ms > 0 else 0,
+        deadline_ms=workflow_deadline_ms(definition, now_ms),
         created_by=command.created_by,
         event=command.event,
         inline_definition=command.inline_definition,

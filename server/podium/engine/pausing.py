@@ -13,10 +13,9 @@ from msgspec.structs import replace
 
 from podium.engine.command import Outcome, Rejected, Verdict
 from podium.engine.ending import leave_sweep
-from podium.engine.gathering import latest
 from podium.engine.schedule import definition_of, locate
-from podium.engine.state import want_all
-from podium.engine.timing import HELD_MS, MS, has, waiting_deadlines, without
+from podium.engine.state import known_tasks, want_all
+from podium.engine.timing import HELD_MS, has, waiting_deadlines, without, workflow_deadline_ms
 from podium.engine.work import Step
 from podium.model.execution import TaskStatus, WorkflowStatus
 from podium.model.queue import ready_score
@@ -54,11 +53,10 @@ def unpause(draft: State) -> Asking[Outcome]:
             f" {header.status}",
         )
     draft.set_status(WorkflowStatus.RUNNING)
-    timeout_ms = draft.graph.definition.timeout_seconds * MS
     draft.header = replace(
         draft.head,
         last_retried_ms=draft.now_ms,
-        deadline_ms=draft.now_ms + timeout_ms if timeout_ms > 0 else 0,
+        deadline_ms=workflow_deadline_ms(draft.graph.definition, draft.now_ms),
     )
     yield from release(draft)
     return Outcome(Verdict.OK)
@@ -89,10 +87,7 @@ def is_held(task: TaskRecord) -> bool:
 
 def waiting_for(draft: State, wanted: Callable[[TaskRecord], bool]) -> list[TaskRecord]:
     """Those of all tasks, which are at hand, in the order they were scheduled."""
-    found = [latest(draft, key) for key in {**draft.tasks.known, **draft.tasks.changed}]
-    return sorted(
-        (task for task in found if task is not None and wanted(task)), key=lambda task: task.seq
-    )
+    return sorted(filter(wanted, known_tasks(draft)), key=lambda task: task.seq)
 
 
 def reset_callbacks(draft: State) -> Asking[Outcome]:

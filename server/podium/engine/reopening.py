@@ -14,29 +14,28 @@ from msgspec.structs import replace
 
 from podium.engine.command import Outcome, Rejected, Retry, Revive, Verdict
 from podium.engine.ending import leave_sweep, tell_parent
-from podium.engine.gathering import LOOP, forked_of, latest, members_of
-from podium.engine.graph import NONE
+from podium.engine.gathering import DYNAMIC_FORK, LOOP, forked_of, latest, members_of
+from podium.engine.graph import NONE, SWITCHES
 from podium.engine.identity import task_key
 from podium.engine.leases import current_attempt
+from podium.engine.operators.exclusive_join import EXCLUSIVE_JOIN_TYPE
+from podium.engine.operators.switch import HAS_CHILDREN
 from podium.engine.operators.table import operator_of
 from podium.engine.pausing import waiting_for
-from podium.engine.schedule import definition_of, locate
-from podium.engine.settle import is_final, note_permissive, tally
+from podium.engine.schedule import locate, under_way
+from podium.engine.settle import SUB_WORKFLOW, TERMINATE, counter_of, is_final, note_permissive
 from podium.engine.skipping import next_of
 from podium.engine.state import COUNTED, want_all
-from podium.engine.timing import MS, first_deadlines, started_deadlines
+from podium.engine.timing import workflow_deadline_ms
 from podium.engine.transition import RetryChild, ReviveParent
 from podium.engine.work import Step
-from podium.model.execution import JoinRecord, TaskStatus, WorkflowStatus
+from podium.model.execution import JoinRecord, WorkflowStatus
 
 if TYPE_CHECKING:
     from podium.engine.graph import Place
     from podium.engine.state import Asking, State
     from podium.model.execution import ExecutionHeader, TaskRecord
 
-SUB_WORKFLOW: Final = "SUB_WORKFLOW"
-EXCLUSIVE_JOIN: Final = "EXCLUSIVE_JOIN"
-TERMINATE: Final = "TERMINATE"
 NOTHING: Final = (
     "There are no retryable tasks! Use restart if you want to attempt entire workflow execution"
     " again."
@@ -102,14 +101,14 @@ def check_ended(header: ExecutionHeader, otherwise: str) -> None:
 
 def reopen_execution(draft: State, *, tell: bool) -> None:
     """RUNNING again, its timeout's clock anew (S-096). `tell` = its parent shall wait for it."""
-    header, timeout_ms = draft.head, draft.graph.definition.timeout_seconds * MS
+    header = draft.head
     draft.header = replace(
         header,
         status=WorkflowStatus.RUNNING,
         reason=None,
         ended_ms=0,
         last_retried_ms=draft.now_ms,
-        deadline_ms=draft.now_ms + timeout_ms if timeout_ms > 0 else 0,
+        deadline_ms=workflow_deadline_ms(draft.graph.definition, draft.now_ms),
     )
     if tell and header.parent is not None:
         draft.effects.append(ReviveParent(parent=header.parent, child_id=header.id))
@@ -161,18 +160,15 @@ def try_again(draft: State, sweep: str) -> Asking[None]:
 
 def await_again(draft: State, place: Place, task: TaskRecord) -> None:
     """The same attempt waits again for what it waits for (S-097, S-126)."""
-    task_def, now_ms = definition_of(place, task), draft.now_ms
     again = replace(
-        task,
-        status=TaskStatus.IN_PROGRESS,
+        under_way(draft, place, task),
+        start_ms=task.start_ms,
+        update_ms=draft.now_ms,
         reason=None,
         retry_count=task.retry_count + 1,
-        update_ms=now_ms,
         end_ms=0,
         gave_up=False,
-        deadlines=first_deadlines(task, task_def, now_ms=now_ms, delay_ms=0),
     )
-    again = replace(again, deadlines=started_deadlines(again, task_def, now_ms))
     draft.reopen(again)
 
 
@@ -209,13 +205,10 @@ def count_anew(draft: State, place: Place, task: TaskRecord) -> None:
         draft.joins.changed[task.key] = counter
         draft.loops.append(task.key)
         return
-    exclusive = task.task_type == EXCLUSIVE_JOIN
+    exclusive = task.task_type == EXCLUSIVE_JOIN_TYPE
     refs = place.node.members if exclusive else members_of(task)
-    members = [latest(draft, task_key(ref, task.iteration)) for ref in dict.fromkeys(refs)]
-    counter = JoinRecord(key=task.key, open_count=len(members), exclusive=exclusive)
-    for member in members:
-        if member is not None and is_final(member):
-            counter = tally(counter, member)
+    keys = [task_key(ref, task.iteration) for ref in refs]
+    counter = counter_of(draft, task.key, keys, exclusive=exclusive)
     draft.joins.changed[task.key] = counter
     if exclusive or counter.open_count == 0:
         draft.later.append(Step("close", key=task.key))
@@ -227,40 +220,33 @@ def follow(draft: State, place: Place, task: TaskRecord) -> None:
     kind = node.task.type
     if task.task_type == TERMINATE:
         return
-    if kind == "FORK_JOIN_DYNAMIC":
+    if kind == DYNAMIC_FORK:
         follow_dynamic(draft, place, task)
         return
     ahead = [node.next]
     if kind == "FORK_JOIN":
         ahead = [*node.branches, node.join]
-    elif task.input.value.get("hasChildren") == "true" and kind in ("SWITCH", "DECISION"):
+    elif kind in SWITCHES and task.input.value.get(HAS_CHILDREN) == "true":
         chosen = node.cases.get(str(task.input.value.get("case")), NONE)
         ahead = [node.default if chosen == NONE else chosen]
     for index in ahead:
         reached = next_of(draft, place, index)
-        if reached != NONE and not is_there(draft, graph.nodes[reached].ref, task.iteration):
+        if reached == NONE:
+            continue
+        if latest(draft, task_key(graph.nodes[reached].ref, task.iteration)) is None:
             draft.later.append(Step("run", reached, place.branch, place.iteration))
 
 
 def follow_dynamic(draft: State, place: Place, fork: TaskRecord) -> None:
     """Branches are made in their order, so those behind the first that is missing are, too."""
     node = place.node
-    there = [is_there(draft, ref, fork.iteration) for ref in forked_of(fork)]
+    keys = [task_key(ref, fork.iteration) for ref in forked_of(fork)]
+    there = [latest(draft, key) is not None for key in keys]
     if not all(there):
         step = Step("branches", node.index, place.branch, place.iteration, fork.key)
         draft.later.append(replace(step, first=there.index(False)))
-    if not is_there(draft, place.graph.nodes[node.join].ref, fork.iteration):
+    join = task_key(place.graph.nodes[node.join].ref, fork.iteration)
+    if latest(draft, join) is None:
         step = Step("join", node.join, place.branch, place.iteration, fork.key)
         draft.later.append(step)
-        key = task_key(place.graph.nodes[node.join].ref, fork.iteration)
-        counter = JoinRecord(key=key, open_count=len(there))
-        for ref in forked_of(fork):
-            member = latest(draft, task_key(ref, fork.iteration))
-            if member is not None and is_final(member):
-                counter = tally(counter, member)
-        draft.joins.changed[key] = counter
-
-
-def is_there(draft: State, ref: str, iteration: tuple[int, ...]) -> bool:
-    """Whether the task was scheduled."""
-    return latest(draft, task_key(ref, iteration)) is not None
+        draft.joins.changed[join] = counter_of(draft, join, keys)

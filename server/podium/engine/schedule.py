@@ -15,7 +15,7 @@ from podium.engine.identity import task_id, task_key
 from podium.engine.java_text import java_text
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT, SHOWN_CHARS_LIMIT, TASKS_LIMIT
 from podium.engine.state import State, want_branch
-from podium.engine.timing import MS, first_deadlines
+from podium.engine.timing import MS, first_deadlines, started_deadlines
 from podium.model.execution import TaskRecord, TaskStatus, WorkflowStatus
 from podium.model.payload import Payload
 from podium.model.queue import UNLIMITED, Limits, Queue, ready_score
@@ -129,6 +129,18 @@ def ended(draft: State, task: TaskRecord, status: TaskStatus = TaskStatus.COMPLE
     return replace(
         task, status=status, start_ms=start_ms, end_ms=now_ms, update_ms=now_ms, deadlines=()
     )
+
+
+def under_way(draft: State, place: Place, task: TaskRecord) -> TaskRecord:
+    """A task that no worker takes, IN_PROGRESS from now, under the timeouts of its definition."""
+    task_def, now_ms = definition_of(place, task), draft.now_ms
+    task = replace(
+        task,
+        status=TaskStatus.IN_PROGRESS,
+        start_ms=now_ms,
+        deadlines=first_deadlines(task, task_def, now_ms=now_ms, delay_ms=0),
+    )
+    return replace(task, deadlines=started_deadlines(task, task_def, now_ms))
 
 
 def failed_at_once(draft: State, task: TaskRecord, reason: str) -> TaskRecord:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from podium.engine.gathering import latest
 from podium.engine.graph import NONE
 from podium.engine.identity import reference_in, task_key
 from podium.engine.lifecycle import workflow_status_of
@@ -22,6 +23,8 @@ from podium.engine.work import Step
 from podium.model.execution import JoinRecord, TaskRecord, TaskStatus, WorkflowStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from podium.engine.graph import Place
     from podium.engine.state import Asking
     from podium.model.payload import JsonObject
@@ -267,6 +270,18 @@ def tally(join: JoinRecord, task: TaskRecord) -> JoinRecord:
         loop=join.loop,
         latest=join.latest,
     )
+
+
+def counter_of(
+    draft: State, key: str, members: Iterable[str], *, exclusive: bool = False
+) -> JoinRecord:
+    """The counter of the join `key` over the tasks of these keys, which are at hand."""
+    keys = dict.fromkeys(members)
+    counter = JoinRecord(key=key, open_count=len(keys), exclusive=exclusive)
+    for task in [latest(draft, each) for each in keys]:
+        if task is not None and is_final(task):
+            counter = tally(counter, task)
+    return counter
 
 
 def is_final(task: TaskRecord | None) -> bool:

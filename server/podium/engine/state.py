@@ -343,6 +343,12 @@ def want_all(draft: State) -> Asking[None]:
         absorb(draft, (yield FetchAll()), None)
 
 
+def known_tasks(draft: State) -> list[TaskRecord]:
+    """The latest attempts of all tasks, once `want_all` had them fetched."""
+    found = [draft.tasks.look(key) for key in {**draft.tasks.known, **draft.tasks.changed}]
+    return [task for task in found if task is not None and task is not UNKNOWN]
+
+
 def want_evaluation(need: Evaluate) -> Asking[Evaluated]:
     """What a program gives in the sandbox; a failure is a value, too."""
     answer = yield need

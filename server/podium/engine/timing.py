@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from podium.model.queue import SCORE_CLASS_SPAN, Deadline
 
 if TYPE_CHECKING:
-    from podium.model.definition import TaskDef
+    from podium.model.definition import TaskDef, WorkflowDef
     from podium.model.execution import TaskRecord
     from podium.model.queue import DeadlineKind
 
@@ -73,6 +73,12 @@ def started_deadlines(task: TaskRecord, task_def: TaskDef | None, start_ms: int)
     if task_def is not None and task_def.timeout_seconds > 0:
         found = armed(found, task.id, "timeout", start_ms + task_def.timeout_seconds * MS)
     return found
+
+
+def workflow_deadline_ms(definition: WorkflowDef, now_ms: int) -> int:
+    """The execution's own deadline when its clock starts now; 0 = it has none."""
+    timeout_ms = definition.timeout_seconds * MS
+    return now_ms + timeout_ms if timeout_ms > 0 else 0
 
 
 def ready_ms_of(task: TaskRecord) -> int:

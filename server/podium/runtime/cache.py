@@ -14,7 +14,7 @@ import msgspec
 if TYPE_CHECKING:
     from podium.engine.graph import Graph
     from podium.engine.transition import Records, Transition
-    from podium.model.execution import ExecutionHeader
+    from podium.model.execution import ExecutionHeader, TaskRecord
 
 RECORD_BYTES: Final = 600
 """What a task record costs in memory beside its payloads, roughly."""
@@ -77,7 +77,7 @@ class Entry:
                 else records.variables,
             )
         for task in transition.tasks.values():
-            self.size_bytes += RECORD_BYTES + len(task.input.json) + len(task.output.json)
+            self.size_bytes += bytes_of(task)
 
     def _remove(self, transition: Transition) -> None:
         records = self.records
@@ -87,7 +87,7 @@ class Entry:
             records.branches.pop(key, None)
         for task in gone:
             if task is not None:
-                self.size_bytes -= RECORD_BYTES + len(task.input.json) + len(task.output.json)
+                self.size_bytes -= bytes_of(task)
 
     def _weigh(self, records: Records) -> None:
         for payload in (records.input, records.output, records.variables):
@@ -95,7 +95,12 @@ class Entry:
                 self.size_bytes += len(payload.json)
         for task in records.tasks.values():
             if task is not None:
-                self.size_bytes += RECORD_BYTES + len(task.input.json) + len(task.output.json)
+                self.size_bytes += bytes_of(task)
+
+
+def bytes_of(task: TaskRecord) -> int:
+    """What a task costs in memory, roughly."""
+    return RECORD_BYTES + len(task.input.json) + len(task.output.json)
 
 
 class Cache:

@@ -8,6 +8,7 @@ the run epoch, a termination of a child that does not exist leaves a tombstone.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
 from podium.engine.command import (
@@ -207,25 +208,16 @@ class Relay:
 
     def _retry_child(self, workflow_id: str, effect: RetryChild, done: Callable[[], None]) -> None:
         """A child that is no more is reported as failed, so that its task does not wait for it."""
-
-        def answered(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
-            del header
-            if isinstance(outcome, (UnknownExecution, Tombstoned)):
-                gone = CloseChild(
-                    task_id=effect.task_id,
-                    run_epoch=effect.run_epoch,
-                    child_id=effect.workflow_id,
-                    status="FAILED",
-                    reason="expected the child workflow, found that it was removed",
-                )
-                self._send(workflow_id, gone, done)
-            elif isinstance(outcome, (Outcome, Rejected)):
-                done()
-            else:
-                LOG.error("a retry of %s stays in the outbox", effect.workflow_id)
-
+        gone = CloseChild(
+            task_id=effect.task_id,
+            run_epoch=effect.run_epoch,
+            child_id=effect.workflow_id,
+            status="FAILED",
+            reason="expected the child workflow, found that it was removed",
+        )
         command = Retry(resume_children=True, by_parent=True)
-        self._executor.submit(effect.workflow_id, command, "relay", answered)
+        vanished = partial(self._send, workflow_id, gone, done)
+        self._send(effect.workflow_id, command, done, vanished=vanished)
 
     async def _terminate(self, effect: TerminateChild, done: Callable[[], None]) -> None:
         until_ms = self._clock.now_ms() + TOMBSTONE_MS
@@ -241,12 +233,23 @@ class Relay:
         command = Terminate(reason=effect.reason, by_parent=True)
         self._send(effect.workflow_id, command, done)
 
-    def _send(self, workflow_id: str, command: Command, done: Callable[[], None]) -> None:
-        """Send a command; a refusal or a vanished execution ends the effect as well."""
+    def _send(
+        self,
+        workflow_id: str,
+        command: Command,
+        done: Callable[[], None],
+        *,
+        vanished: Callable[[], None] | None = None,
+    ) -> None:
+        """Send a command; a refusal ends the effect as well, and so does a vanished execution,
+        where nothing else is to be done then.
+        """
 
         def answered(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
             del header
-            if isinstance(outcome, (Outcome, Rejected, UnknownExecution, Tombstoned)):
+            if isinstance(outcome, (UnknownExecution, Tombstoned)):
+                (vanished or done)()
+            elif isinstance(outcome, (Outcome, Rejected)):
                 done()
             else:
                 LOG.error("effect %s of %s stays in the outbox", type(command), workflow_id)

@@ -16,11 +16,15 @@ from podium.engine.expression import compile_value
 from podium.engine.gathering import ITERATION, latest
 from podium.engine.graph import LOOP, NONE
 from podium.engine.operators.operator import Operator
-from podium.engine.schedule import EndExecution, draft_task, ended
+from podium.engine.schedule import (
+    EndExecution,
+    draft_task,
+    ended,
+    under_way,
+)
 from podium.engine.settle import enter
-from podium.engine.timing import first_deadlines, started_deadlines
 from podium.engine.work import Step
-from podium.model.execution import JoinRecord, TaskStatus
+from podium.model.execution import JoinRecord
 from podium.model.payload import Payload
 
 if TYPE_CHECKING:
@@ -43,15 +47,7 @@ def run(draft: State, place: Place) -> Asking[None]:
         done = replace(ended(draft, task), output=Payload.of({ITERATION: 0}))
         yield from enter(draft, place, done, value)
         return
-    task_def, now_ms = node.task_def, draft.now_ms
-    task = replace(
-        task,
-        status=TaskStatus.IN_PROGRESS,
-        start_ms=now_ms,
-        deadlines=first_deadlines(task, task_def, now_ms=now_ms, delay_ms=0),
-        output=Payload.of(progress(1, items)),
-    )
-    task = replace(task, deadlines=started_deadlines(task, task_def, now_ms))
+    task = replace(under_way(draft, place, task), output=Payload.of(progress(1, items)))
     draft.joins.changed[task.key] = JoinRecord(key=task.key, open_count=0, loop=True)
     yield from enter(draft, place, task, value)
     entered = latest(draft, task.key)

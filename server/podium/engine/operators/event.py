@@ -13,9 +13,13 @@ from podium.engine.evaluation import evaluate, evaluate_map
 from podium.engine.expression import compile_value
 from podium.engine.operators.operator import Operator
 from podium.engine.report import ASYNC_COMPLETE, cut
-from podium.engine.schedule import draft_task, ended, shown
+from podium.engine.schedule import (
+    draft_task,
+    ended,
+    shown,
+    under_way,
+)
 from podium.engine.settle import enter, settle_at
-from podium.engine.timing import first_deadlines, started_deadlines
 from podium.model.execution import TaskStatus
 from podium.model.payload import Payload
 
@@ -69,11 +73,7 @@ def started(draft: State, place: Place, task: TaskRecord, value: JsonObject) -> 
     output = Payload.of(output_of(draft.head, value, produced))
     if value.get(ASYNC_COMPLETE) is not True:
         return replace(ended(draft, task), output=output)
-    task_def, now_ms = place.node.task_def, draft.now_ms
-    task = replace(task, status=TaskStatus.IN_PROGRESS, start_ms=now_ms, output=output)
-    deadlines = first_deadlines(task, task_def, now_ms=now_ms, delay_ms=0)
-    task = replace(task, deadlines=deadlines)
-    return replace(task, deadlines=started_deadlines(task, task_def, now_ms))
+    return replace(under_way(draft, place, task), output=output)
 
 
 def event_name(header: ExecutionHeader, ref: str, sink: object) -> str | None:

@@ -14,10 +14,12 @@ from podium.engine.evaluation import want_gathered
 from podium.engine.gathering import GATHERING, latest
 from podium.engine.identity import task_key
 from podium.engine.operators.operator import Operator
-from podium.engine.schedule import draft_task
+from podium.engine.schedule import (
+    draft_task,
+    under_way,
+)
 from podium.engine.settle import enter, is_final, settle_at
 from podium.engine.state import want_join, want_tasks
-from podium.engine.timing import first_deadlines, started_deadlines
 from podium.model.execution import JoinRecord, TaskStatus
 from podium.model.payload import EMPTY, Payload
 
@@ -46,11 +48,7 @@ def run(draft: State, place: Place) -> Asking[None]:
 def opened(draft: State, place: Place) -> TaskRecord:
     """The record: IN_PROGRESS from the start."""
     task = draft_task(draft, place, EXCLUSIVE_JOIN_TYPE, place.node.task.name)
-    task_def, now_ms = place.node.task_def, draft.now_ms
-    task = replace(task, status=TaskStatus.IN_PROGRESS, start_ms=now_ms)
-    deadlines = first_deadlines(task, task_def, now_ms=now_ms, delay_ms=0)
-    task = replace(task, deadlines=deadlines)
-    return replace(task, deadlines=started_deadlines(task, task_def, now_ms))
+    return under_way(draft, place, task)
 
 
 def input_of(place: Place) -> JsonObject:

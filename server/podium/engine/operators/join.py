@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from podium.engine.gathering import latest
 from podium.engine.identity import task_key
 from podium.engine.limits import REASON_CHARS_LIMIT
 from podium.engine.operators.exclusive_join import decide
 from podium.engine.operators.operator import Operator
-from podium.engine.schedule import draft_task, locate
-from podium.engine.settle import enter, is_final, settle_at, tally
+from podium.engine.schedule import (
+    draft_task,
+    locate,
+    under_way,
+)
+from podium.engine.settle import (
+    counter_of,
+    enter,
+    settle_at,
+)
 from podium.engine.state import want_join, want_task, want_tasks
-from podium.engine.timing import first_deadlines, started_deadlines
 from podium.engine.work import Step
-from podium.model.execution import JoinRecord, TaskStatus
+from podium.model.execution import TaskStatus
 
 if TYPE_CHECKING:
     from podium.engine.graph import Place
@@ -38,11 +44,7 @@ def run(draft: State, place: Place) -> Asking[None]:
     key = task_key(node.ref, place.iteration)
     keys = tuple(task_key(ref, place.iteration) for ref in node.members)
     yield from want_tasks(draft, keys)
-    join = JoinRecord(key=key, open_count=len(keys))
-    for task in [latest(draft, each) for each in keys]:
-        if task is not None and is_final(task):
-            join = tally(join, task)
-    draft.joins.changed[key] = join
+    join = draft.joins.changed[key] = counter_of(draft, key, keys)
     if join.open_count == 0:
         draft.later.append(Step("close", key=key))
 
@@ -63,12 +65,7 @@ def run_dynamic(draft: State, place: Place, fork_key: str) -> Asking[None]:
 def open_join(draft: State, place: Place, input_: JsonObject, *, def_name: str) -> Asking[None]:
     """The record of a join: IN_PROGRESS from the start."""
     task = draft_task(draft, place, JOIN_TYPE, def_name)
-    task_def, now_ms = place.node.task_def, draft.now_ms
-    task = replace(task, status=TaskStatus.IN_PROGRESS, start_ms=now_ms)
-    deadlines = first_deadlines(task, task_def, now_ms=now_ms, delay_ms=0)
-    task = replace(task, deadlines=deadlines)
-    task = replace(task, deadlines=started_deadlines(task, task_def, now_ms))
-    yield from enter(draft, place, task, input_)
+    yield from enter(draft, place, under_way(draft, place, task), input_)
 
 
 def close(draft: State, key: str) -> Asking[None]:

@@ -12,9 +12,14 @@ from msgspec.structs import replace
 
 from podium.engine.operators.instant import failed, parameters
 from podium.engine.operators.operator import Operator
-from podium.engine.schedule import definition_of, draft_task, ended, shown
+from podium.engine.schedule import (
+    draft_task,
+    ended,
+    shown,
+    under_way,
+)
 from podium.engine.settle import enter, settle_at
-from podium.engine.timing import MS, armed, first_deadlines, started_deadlines
+from podium.engine.timing import MS, armed
 from podium.engine.wait_text import DURATION_FORM, SECONDS_MAX, duration_ms, instant_ms
 from podium.model.execution import TaskStatus
 
@@ -44,10 +49,10 @@ def work_wait(draft: State, place: Place, task: TaskRecord, value: JsonObject) -
     except Unsound as unsound:
         return failed(draft, task, str(unsound), TaskStatus.FAILED_WITH_TERMINAL_ERROR)
     if wait_ms is None:
-        return replace(waiting(draft, place, task), callback_after_ms=FOR_EVER_MS)
+        return replace(under_way(draft, place, task), callback_after_ms=FOR_EVER_MS)
     if wait_ms <= 0:
         return ended(draft, task)
-    task = replace(waiting(draft, place, task), callback_after_ms=wait_ms)
+    task = replace(under_way(draft, place, task), callback_after_ms=wait_ms)
     deadlines = armed(task.deadlines, task.id, "wait", draft.now_ms + wait_ms)
     return replace(task, deadlines=deadlines)
 
@@ -55,7 +60,7 @@ def work_wait(draft: State, place: Place, task: TaskRecord, value: JsonObject) -
 def work_human(draft: State, place: Place, task: TaskRecord, value: JsonObject) -> TaskRecord:
     """Waiting for somebody, whatever the input says."""
     del value
-    return waiting(draft, place, task)
+    return under_way(draft, place, task)
 
 
 def wait_of(value: JsonObject, now_ms: int) -> int | None:
@@ -83,14 +88,6 @@ def given(value: JsonValue) -> bool:
     return bool(value.strip()) if isinstance(value, str) else value is not None
 
 
-def waiting(draft: State, place: Place, task: TaskRecord) -> TaskRecord:
-    """The record as it waits, under the timeouts of its definition."""
-    task_def, now_ms = definition_of(place, task), draft.now_ms
-    task = replace(task, status=TaskStatus.IN_PROGRESS, start_ms=now_ms, update_ms=now_ms)
-    task = replace(task, deadlines=first_deadlines(task, task_def, now_ms=now_ms, delay_ms=0))
-    return replace(task, deadlines=started_deadlines(task, task_def, now_ms))
-
-
 def outside(task_type: str, work: Work) -> Operator:
     """The operator of a type whose attempts begin with `work`."""
 
@@ -100,7 +97,8 @@ def outside(task_type: str, work: Work) -> Operator:
         yield from enter(draft, place, work(draft, place, task, value), value)
 
     def begin(draft: State, place: Place, task: TaskRecord) -> Asking[None]:
-        begun = draft.put(task, work(draft, place, task, task.input.value))
+        now = replace(task, update_ms=draft.now_ms)
+        begun = draft.put(task, work(draft, place, now, task.input.value))
         if begun.status.terminal:
             yield from settle_at(draft, place, begun)
 
