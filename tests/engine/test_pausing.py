@@ -12,6 +12,7 @@ from podium.engine.command import (
     Rejected,
     ResetCallbacks,
     Resume,
+    Retry,
     SkipTask,
     Terminate,
     Verdict,
@@ -209,6 +210,28 @@ def test_s_122_s_123_a_skipped_task_is_passed_and_its_data_is_read() -> None:
     machine.work("c", output={"y": 1})
     assert machine.status == "COMPLETED"
     assert machine.output.value == {"y": 1}
+
+
+def test_a_skipped_task_is_passed_also_after_a_pause() -> None:
+    machine = Machine(flow(simple("a"), simple("b"), simple("c"))).start()
+    machine.send(Pause())
+    machine.send(Resume())
+    machine.send(SkipTask(ref="b"))
+    machine.work("a")
+    assert machine.list() == ["a COMPLETED", "b SKIPPED", "c SCHEDULED"]
+
+
+def test_what_stands_behind_a_skipped_task_waits_for_what_is_retried_before_it() -> None:
+    machine = Machine(flow(simple("a"), simple("b"), simple("c")), task_defs={"a": task_def("a")})
+    machine.start()
+    machine.send(SkipTask(ref="b"))
+    machine.work("a", "FAILED")
+    machine.send(Retry())
+    assert machine.list() == ["a FAILED", "b SKIPPED", "a SCHEDULED"]
+    machine.work("a")
+    assert machine.list()[-1] == "c SCHEDULED"
+    machine.work("c")
+    assert machine.status == "COMPLETED"
 
 
 def test_skipped_members_count_for_joins_that_are_open_or_to_come() -> None:

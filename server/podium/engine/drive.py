@@ -105,17 +105,16 @@ def take(draft: State, step: Step) -> Asking[None]:
 
 
 def is_passed(draft: State, place: Place) -> Asking[bool]:
-    """Whether the task is there already, in an execution that had ended and goes on, or was skipped
-    and the flow goes on behind it.
+    """Whether the task was skipped, and the flow goes on behind it, or is there already, in an
+    execution that had ended and goes on. A skipped one has a record, too.
     """
-    if draft.head.last_retried_ms:
-        task = yield from want_task(draft, task_key(place.node.ref, place.iteration))
-        if task is not None:
-            return True
     if is_skipped(draft, place):
         pass_by(draft, place)
         return True
-    return False
+    if not draft.head.last_retried_ms:
+        return False
+    task = yield from want_task(draft, task_key(place.node.ref, place.iteration))
+    return task is not None
 
 
 def place_of(draft: State, step: Step) -> Asking[Place]:

@@ -29,7 +29,7 @@ from podium.engine.state import COUNTED, want_all
 from podium.engine.timing import workflow_deadline_ms
 from podium.engine.transition import RetryChild, ReviveParent
 from podium.engine.work import Step
-from podium.model.execution import JoinRecord, WorkflowStatus
+from podium.model.execution import JoinRecord, TaskStatus, WorkflowStatus
 
 if TYPE_CHECKING:
     from podium.engine.graph import Place
@@ -218,8 +218,8 @@ def follow(draft: State, place: Place, task: TaskRecord) -> None:
     """Schedule what should have followed from an ended task and is not there."""
     node, graph = place.node, place.graph
     kind = node.task.type
-    if task.task_type == TERMINATE:
-        return
+    if task.task_type == TERMINATE or task.status is TaskStatus.SKIPPED:
+        return  # behind a skipped task goes on what stands before it
     if kind == DYNAMIC_FORK:
         follow_dynamic(draft, place, task)
         return
