@@ -7,6 +7,7 @@ import asyncio
 from podium.conductor import definition_pb2 as definition
 from podium.conductor import execution_pb2 as execution
 from podium.conductor import metadata_service_pb2 as metadata
+from podium.conductor import request_pb2 as request
 from podium.conductor import task_service_pb2 as task
 from podium.conductor import workflow_service_pb2 as workflow
 from podium.v1 import workflow_pb2 as podium
@@ -184,6 +185,93 @@ async def test_a_failed_workflow_is_retried_over_the_wire() -> None:
         found = await ended(edge, workflow_id)
         assert found.status == execution.Workflow.COMPLETED
         assert [each.retry_count for each in found.tasks] == [0, 1, 0]
+
+
+async def failed_in_a_child(edge: Edge) -> tuple[str, execution.Workflow]:
+    """The parent, and its child that failed at its second task."""
+    child = definition.WorkflowDef(name="child", tasks=[simple("a"), simple("b")])
+    part = simple("part", type="SUB_WORKFLOW")
+    part.sub_workflow_param.name = "child"
+    await registered(edge, child, flow(part, simple("c"), x="${workflow.input.x}"))
+    parent_id = await started(edge, "scripts", x=1)
+    await completed(edge, await polled(edge, "a"))
+    got = await polled(edge, "b")
+    failure = execution.TaskResult(
+        workflow_instance_id=got.workflow_instance_id,
+        task_id=got.task_id,
+        status=execution.TaskResult.FAILED_WITH_TERMINAL_ERROR,
+    )
+    await edge.tasks.UpdateTask(task.UpdateTaskRequest(result=failure))
+    assert (await ended(edge, parent_id)).status == execution.Workflow.FAILED
+    return parent_id, await status_of(edge, got.workflow_instance_id)
+
+
+async def test_a_workflow_is_rerun_from_a_task_of_its_child() -> None:
+    async with Edge() as edge:
+        parent_id, child = await failed_in_a_child(edge)
+        asked = request.RerunWorkflowRequest(
+            re_run_from_workflow_id=parent_id, re_run_from_task_id=child.tasks[0].task_id
+        )
+        values(asked, "task_input", {"t": 5})
+        values(asked, "workflow_input", {"x": 2})
+        answer = await edge.workflows.RerunWorkflow(asked)
+        assert answer.workflow_id == parent_id
+        got = await polled(edge, "a")
+        assert plain(got.input_data) == {"t": 5}
+        code, text = await refusal(edge, f"{WORKFLOWS}RerunWorkflow", asked)
+        assert code == "FAILED_PRECONDITION"
+        assert text.startswith(f"Workflow: {child.workflow_id} is not in terminal state")
+        await completed(edge, got)
+        await completed(edge, await polled(edge, "b"))
+        await completed(edge, await polled(edge, "c"))
+        found = await ended(edge, parent_id)
+        assert found.status == execution.Workflow.COMPLETED
+        assert plain(found.output) == {"x": 2}
+        whole = request.RerunWorkflowRequest(re_run_from_workflow_id=parent_id)
+        await edge.workflows.RerunWorkflow(whole)
+        assert (await status_of(edge, parent_id)).status == execution.Workflow.RUNNING
+
+
+async def test_a_workflow_is_restarted_with_its_latest_definition() -> None:
+    async with Edge() as edge:
+        parent_id, child = await failed_in_a_child(edge)
+        await registered(edge, definition.WorkflowDef(name="child", version=2, tasks=[simple("n")]))
+        restart = workflow.RestartWorkflowRequest(
+            workflow_id=child.workflow_id, use_latest_definitions=True
+        )
+        await edge.workflows.RestartWorkflow(restart)
+        code, _ = await refusal(edge, f"{WORKFLOWS}RestartWorkflow", restart)
+        assert code == "FAILED_PRECONDITION"
+        again = await status_of(edge, child.workflow_id)
+        assert [each.reference_task_name for each in again.tasks] == ["n"]
+        assert again.workflow_definition.version == 2
+        await completed(edge, await polled(edge, "n"))
+        await completed(edge, await polled(edge, "c"))
+        assert (await ended(edge, parent_id)).status == execution.Workflow.COMPLETED
+
+
+async def test_what_cannot_be_rerun_is_refused_by_name() -> None:
+    async with Edge() as edge:
+        parent_id, child = await failed_in_a_child(edge)
+        asked = request.RerunWorkflowRequest(re_run_from_workflow_id=parent_id)
+        for task_id in ("x", f"{parent_id}.key.0", f"{'0' * 36}.key.0"):
+            asked.re_run_from_task_id = task_id
+            assert await refusal(edge, f"{WORKFLOWS}RerunWorkflow", asked) == (
+                "INVALID_ARGUMENT",
+                f"Task {task_id} not found",
+            )
+        asked.re_run_from_task_id = ""
+        values(asked, "task_input", {"t": 5})
+        code, text = await refusal(edge, f"{WORKFLOWS}RerunWorkflow", asked)
+        assert (code, text) == (
+            "INVALID_ARGUMENT",
+            "task_input: expected a task to give it to, found none",
+        )
+        asked.Clear()
+        asked.re_run_from_workflow_id = "gone"
+        code, _ = await refusal(edge, f"{WORKFLOWS}RerunWorkflow", asked)
+        assert code == "NOT_FOUND"
+        assert child.status == execution.Workflow.FAILED
 
 
 async def test_a_bomb_fails_its_task_and_no_other() -> None:

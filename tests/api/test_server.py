@@ -68,7 +68,7 @@ async def test_health_is_told_for_each_service_and_watched_until_the_stop() -> N
 @pytest.mark.parametrize(
     "path",
     [
-        f"{WORKFLOWS}RerunWorkflow",
+        f"{WORKFLOWS}Search",
         f"{WORKFLOWS}SearchV2",
         f"{TASKS}GetQueueInfo",
         f"{TASKS}AddLog",

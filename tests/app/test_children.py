@@ -10,7 +10,6 @@ import pytest
 from podium.app.executions import Executions
 from podium.app.start import StartRequest, StartWorkflow
 from podium.app.tasks import TaskResult, WorkerTasks
-from podium.engine.identity import failure_workflow_id
 from podium.engine.transition import StartChild
 from podium.model.definition import SubWorkflowParams, TaskDef, WorkflowDef, WorkflowTask
 from podium.model.execution import TaskStatus, WorkflowStatus
@@ -101,7 +100,8 @@ async def test_a_failure_workflow_gets_the_failed_execution() -> None:
         await Executions(edge.services).wait(started.workflow_id, EVENT_MS)
         cleaner = await finish(edge, TaskStatus.COMPLETED)
 
-        assert cleaner == failure_workflow_id(started.workflow_id, 0)
+        told = await Executions(edge.services).get(started.workflow_id, tasks=False)
+        assert told.output.value == {"conductor.failure_workflow": cleaner}
         view = await Executions(edge.services).get(cleaner, tasks=False)
         given: Any = view.input.value
         assert given["order"] == 5

@@ -148,7 +148,7 @@ class Machine:
         before = dict(self.tasks)
         assert change.created == (self.header is None)
         assert len(change.tasks) + len(change.attempts) <= 520
-        self.header = change.header
+        self.header, self.graph = change.header, draft.graph
         for key, task in change.tasks.items():
             old = before.get(key)
             reopened = change.header.last_retried_ms or False
@@ -181,7 +181,8 @@ class Machine:
             self.attempts.pop(each, None)
         for key in change.removed_branches:
             self.branches.pop(key, None)
-        self.some_removed = self.some_removed or bool(change.removed)
+        again = change.header.run_epoch > 0
+        self.some_removed = self.some_removed or bool(change.removed) or again
 
     def index(self, change: Transition) -> None:
         for task_id, kind in change.disarmed:
@@ -227,7 +228,7 @@ class Machine:
         seqs = [t.seq for t in [*tasks, *self.attempts.values()]]
         if self.some_removed:
             assert len(seqs) == len(set(seqs))
-            assert max(seqs) == header.next_seq - 1
+            assert max(seqs, default=0) < header.next_seq
         else:
             assert sorted(seqs) == list(range(1, header.next_seq))
         self.check_joins()

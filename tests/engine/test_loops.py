@@ -274,3 +274,14 @@ def test_a_timeout_of_the_loop_times_the_workflow_out() -> None:
 )  # fmt: skip
 def test_s_036_what_a_loop_needs(task: Any, place: str) -> None:
     assert place in [problem.place for problem in validate_workflow(flow(task))]
+
+
+def test_a_task_that_ends_and_is_pruned_in_one_commit_leaves_nothing_behind() -> None:
+    """The first iteration waits for a worker, the others are over at once."""
+    choice = op("SWITCH", "s", evaluator_type="value-param", expression="v",
+                decision_cases={"1": [simple("a")]},
+                input_parameters={"v": "${l.output.iteration}"})  # fmt: skip
+    machine = Looping(flow(loop(choice, n=4, given={"keepLastN": 1}))).start()
+    epoch = machine.grant("a__1").lease_epoch
+    machine.report("a__1", lease_epoch=epoch)
+    assert machine.list() == ["l COMPLETED", "s__4 COMPLETED"]

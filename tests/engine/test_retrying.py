@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from podium.engine.command import Rejected, ReportResult, Retry, Terminate
+from podium.engine.script import body
 from podium.engine.transition import Evaluated, StartChild
 from podium.model.execution import TaskStatus
 from tests.engine.looping import Looping, loop
@@ -275,3 +276,24 @@ def test_a_child_that_has_nothing_to_retry_reports_again() -> None:
     assert parent.task("s").status is TaskStatus.COMPLETED
     parent.work("b")
     assert parent.status == "COMPLETED"
+
+
+def test_a_program_that_fails_again_at_once_has_no_successor_yet() -> None:
+    script = op("LAMBDA", "s", input_parameters={"scriptExpression": "x"},
+                task_definition=task_def("s", retry_count=5, retry_delay_seconds=5))  # fmt: skip
+    machine = Machine(flow(script, simple("b")))
+    machine.evaluated["javascript", body("x")] = Evaluated(error="no")
+    machine.start()
+    machine.send(Terminate())
+    machine.send(Retry())
+    assert machine.list() == ["s FAILED", "s CANCELED", "s FAILED", "s SCHEDULED"]
+
+
+def test_each_failure_starts_the_failure_workflow() -> None:
+    machine = machine_of(simple("a"), failure_workflow="cleaner")
+    for _ in range(2):
+        machine.work("a", "FAILED")
+        machine.now_ms += 1
+        machine.send(Retry())
+    started = [each.workflow_id for each in machine.effects if isinstance(each, StartChild)]
+    assert len(started) == len(set(started)) == 2

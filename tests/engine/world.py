@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from podium.engine.command import CloseChild, Continue, Retry, Revive, Terminate
+from podium.engine.command import CloseChild, Continue, Rerun, Retry, Revive, Terminate
 from podium.engine.transition import (
     ContinueSelf,
     ReleaseSlot,
     ReportToParent,
+    RerunChild,
     RetryChild,
     ReviveParent,
     StartChild,
@@ -98,6 +99,9 @@ class World:
         if isinstance(effect, RetryChild):
             retry = Retry(resume_children=True, by_parent=True)
             self.machines[effect.workflow_id].send(retry)
+        elif isinstance(effect, RerunChild):
+            rerun = Rerun(task_ids=effect.task_ids, task_input=effect.task_input, by_parent=True)
+            self.machines[effect.workflow_id].send(rerun)
         elif isinstance(effect, ReviveParent):
             told = effect.parent
             revive = Revive(

@@ -11,6 +11,9 @@ from podium.engine.transition import (
     Effect,
     ReleaseSlot,
     ReportToParent,
+    RerunChild,
+    RetryChild,
+    ReviveParent,
     StartChild,
     TerminateChild,
     Transition,
@@ -158,6 +161,15 @@ EFFECTS: dict[str, Effect] = {
         task_id=TASK, queue=Queue("resize", "eu"), limits=Limits(3, 10, 1_000)
     ),
     "continue_self": ContinueSelf(cursor='{"from":480}'),
+    "retry_child": RetryChild(workflow_id="child", task_id=TASK, run_epoch=1),
+    "rerun_child": RerunChild(
+        workflow_id="child",
+        task_id=TASK,
+        run_epoch=1,
+        task_ids=("child.key.0",),
+        task_input=Payload(b'{"t":1}'),
+    ),
+    "revive_parent": ReviveParent(parent=PARENT, child_id="child"),
 }
 TRANSITION = Transition(
     header=HEADER,

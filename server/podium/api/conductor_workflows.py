@@ -8,6 +8,7 @@ from podium.api.definition_in import workflow_def_of
 from podium.api.method_table import Context, Served, service_handler
 from podium.api.off_loop import convert, fields_size, payloads_size
 from podium.api.value import values_of
+from podium.app.executions import RerunRequest
 from podium.app.failure import StorageMissing
 from podium.app.start import StartRequest
 from podium.conductor import workflow_service_pb2 as pb
@@ -57,6 +58,8 @@ class WorkflowService:
                     self.reset_callbacks, pb.ResetWorkflowCallbacksRequest
                 ),
                 "RetryWorkflow": Served(self.retry_workflow, pb.RetryWorkflowRequest),
+                "RestartWorkflow": Served(self.restart_workflow, pb.RestartWorkflowRequest),
+                "RerunWorkflow": Served(self.rerun_workflow, request_pb2.RerunWorkflowRequest),
                 "SkipTaskFromWorkflow": Served(self.skip_task, pb.SkipTaskRequest),
             },
         )
@@ -122,6 +125,25 @@ class WorkflowService:
         await self._executions.command(request.workflow_id, command)
         return pb.RetryWorkflowResponse()
 
+    async def restart_workflow(
+        self, request: pb.RestartWorkflowRequest, context: Context
+    ) -> pb.RestartWorkflowResponse:
+        del context
+        await self._executions.restart(
+            request.workflow_id, latest_definition=request.use_latest_definitions
+        )
+        return pb.RestartWorkflowResponse()
+
+    async def rerun_workflow(
+        self, request: request_pb2.RerunWorkflowRequest, context: Context
+    ) -> pb.RerunWorkflowResponse:
+        """The id in the answer is the one in the request: nothing new is made (S-106)."""
+        del context
+        size = fields_size(request.workflow_input) + fields_size(request.task_input)
+        asked = await convert(size, _rerun_request_of, request)
+        await self._executions.rerun(asked)
+        return pb.RerunWorkflowResponse(workflow_id=asked.workflow_id)
+
     async def skip_task(self, request: pb.SkipTaskRequest, context: Context) -> pb.SkipTaskResponse:
         del context
         given = request.request
@@ -155,6 +177,19 @@ def _start_request_of(
         task_to_domain=dict(request.task_to_domain),
         created_by=request.created_by,
         idempotency_key=idempotency_key,
+    )
+
+
+def _rerun_request_of(request: request_pb2.RerunWorkflowRequest) -> RerunRequest:
+    """An empty map is none: a message does not tell them apart."""
+    given = request.workflow_input
+    task_input = request.task_input
+    return RerunRequest(
+        workflow_id=request.re_run_from_workflow_id,
+        task_id=request.re_run_from_task_id,
+        task_input=Payload.of(values_of("task_input", task_input)) if task_input else None,
+        input=Payload.of(values_of("workflow_input", given)) if given else None,
+        correlation_id=request.correlation_id,
     )
 
 

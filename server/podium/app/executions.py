@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from podium.app.failure import RequestUnsound
-from podium.app.names import no_workflow, require_workflow_id
+from podium.app.failure import NotFound, RequestUnsound, shown
+from podium.app.names import bounded_text, no_workflow, require_workflow_id
 from podium.app.reading import ExecutionView, Reader
-from podium.engine.command import Terminate
-from podium.engine.limits import WORKFLOW_REASON_CHARS_LIMIT
+from podium.engine.command import Rejected, Rerun, Restart, Terminate
+from podium.engine.identity import split_task_id
+from podium.engine.limits import DEPTH_LIMIT, PAYLOAD_BYTES_LIMIT, WORKFLOW_REASON_CHARS_LIMIT
 from podium.model.execution import HistoryRow
+from podium.model.payload import Payload
 from podium.runtime.letter import UnknownExecution
 from podium.store import codec
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from podium.app.services import Services
     from podium.engine.command import Command
+    from podium.model.execution import ExecutionHeader
 
 WAIT_MS_MAX: Final = 600_000
 ROWS_PER_READ: Final = 200
@@ -31,6 +34,16 @@ class Seen(msgspec.Struct, frozen=True):
 
     row: HistoryRow
     moved: bool
+
+
+class RerunRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client asks for. `task_id` "" = whole; an input that is None stays as it was."""
+
+    workflow_id: str
+    task_id: str = ""
+    task_input: Payload | None = None
+    input: Payload | None = None
+    correlation_id: str = ""
 
 
 class Executions:
@@ -61,6 +74,64 @@ class Executions:
             await self._services.executor.call(workflow_id, command, "")
         except UnknownExecution:
             raise no_workflow(workflow_id) from None
+
+    async def restart(self, workflow_id: str, *, latest_definition: bool) -> None:
+        """Run it from the start, on wish by the latest version of its definition (S-081 ff.).
+
+        Raises as `command`, and RegistryFailure.
+        """
+        command = Restart()
+        if latest_definition:
+            header = await self._header(workflow_id)
+            bound = await self._services.registry.bound_by_name(header.name, None)
+            command = Restart(
+                graph=bound.graph, name=bound.name, version=bound.version, digest=bound.digest
+            )
+        await self.command(workflow_id, command)
+
+    async def rerun(self, request: RerunRequest) -> None:
+        """Run it again, whole or from a task of it or of its children on (S-106 ff.).
+
+        Raises as `command`.
+        """
+        _check_rerun(request)
+        task_ids: tuple[str, ...] = ()
+        if request.task_id:
+            task_ids = await self._path_to(request.workflow_id, request.task_id)
+        command = Rerun(
+            task_ids=task_ids,
+            task_input=request.task_input,
+            input=request.input,
+            correlation_id=request.correlation_id,
+        )
+        await self.command(request.workflow_id, command)
+
+    async def _path_to(self, workflow_id: str, task_id: str) -> tuple[str, ...]:
+        """The tasks that lead from the execution down to a task, which ends them (S-111)."""
+        found = [task_id]
+        for _ in range(DEPTH_LIMIT + 1):
+            parts = split_task_id(found[0])
+            if parts is None:
+                break
+            if parts[0] == workflow_id:
+                return tuple(found)
+            try:
+                header = await self._header(parts[0])
+            except (NotFound, RequestUnsound):
+                break
+            if not header.status.terminal:
+                raise Rejected(
+                    "FAILED_PRECONDITION",
+                    f"Workflow: {header.id} is not in terminal state, unable to rerun."
+                    f" Found {header.status}.",
+                )
+            if header.parent is None:
+                break
+            found.insert(0, header.parent.task_id)
+        raise RequestUnsound(f"Task {shown(task_id)} not found")
+
+    async def _header(self, workflow_id: str) -> ExecutionHeader:
+        return (await self._reader.read(workflow_id, tasks=False)).header
 
     async def wait(self, workflow_id: str, timeout_ms: int) -> ExecutionView:
         """Wait until it has ended or the time is over. Raises as `get`."""
@@ -114,3 +185,14 @@ class Executions:
     async def _rows(self, workflow_id: str, after: int) -> list[HistoryRow]:
         stored = await self._services.store.history(workflow_id, after, ROWS_PER_READ)
         return [codec.decode_history(row) for row in stored]
+
+
+def _check_rerun(request: RerunRequest) -> None:
+    bounded_text("correlation_id", request.correlation_id)
+    if request.task_input is not None and not request.task_id:
+        raise RequestUnsound("task_input: expected a task to give it to, found none")
+    for place, value in (("workflow_input", request.input), ("task_input", request.task_input)):
+        if value is not None and len(value) > PAYLOAD_BYTES_LIMIT:
+            raise RequestUnsound(
+                f"{place}: expected at most {PAYLOAD_BYTES_LIMIT} bytes as JSON, found {len(value)}"
+            )

@@ -119,6 +119,8 @@ class Reader:
 
 
 def _views(entry: Entry, header: ExecutionHeader) -> tuple[TaskView, ...]:
+    if header.rerun is not None and not header.rerun.key:  # they are of the run before
+        return ()
     latest = [task for task in entry.records.tasks.values() if task is not None]
     former = [task for task in entry.records.attempts.values() if task is not None]
     parts = _parts(entry)

@@ -36,7 +36,7 @@ def ready_of(task: TaskRecord | None) -> Ready | None:
 
 def pairs(draft: State) -> list[Pair]:
     """(before, after) of each task id that the draft changed; before is None for a new one."""
-    found: list[Pair] = []
+    found: list[Pair] = [*draft.removed]
     for (key, attempt), moved in draft.attempts.changed.items():
         before = draft.tasks.before(key)
         if moved is not None:
@@ -165,7 +165,7 @@ def collect(draft: State, actor: str) -> Transition | None:
     return Transition(
         header=header,
         created=created,
-        input=draft.input if created else None,
+        input=draft.input if created or draft.input is not draft.stored_input else None,
         variables=None if same_variables and not created else draft.variables,
         output=None if same_output and not created else draft.output,
         tasks=present,

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from podium.engine.graph import Graph
 from podium.model.execution import Lease, ParentLink, TaskRecord, TaskStatus
 from podium.model.payload import EMPTY, Payload
 from podium.model.queue import DeadlineKind
@@ -148,6 +149,34 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     by_parent: bool = False
 
 
+class Restart(msgspec.Struct, frozen=True, kw_only=True):
+    """Run an execution that ended from the start, under the same id (S-081 ff.).
+
+    `graph` = of the definition to run from now on, named by the other three; None = its own.
+    """
+
+    graph: Graph | None = None
+    name: str = ""
+    version: int = 0
+    digest: str = ""
+
+
+class Rerun(msgspec.Struct, frozen=True, kw_only=True):
+    """Run an execution that ended again: whole, or from a task on (S-107 ff.).
+
+    `task_ids` = the task in this execution, then, where that waits for a child, the one in the
+    child, and so on down; none = whole. `by_parent` = as with Retry.
+    """
+
+    task_ids: tuple[str, ...] = ()
+    task_input: Payload | None = None
+    """Input of the last of the tasks; None = the one it had."""
+    input: Payload | None = None
+    """The execution's; None = the one it had."""
+    correlation_id: str = ""
+    by_parent: bool = False
+
+
 class Revive(msgspec.Struct, frozen=True, kw_only=True):
     """The child of this task goes on: wait for it again (S-125 ff.)."""
 
@@ -188,6 +217,8 @@ Command: TypeAlias = (
     | SkipTask
     | Retry
     | Revive
+    | Restart
+    | Rerun
 )
 
 

@@ -19,7 +19,9 @@ from podium.engine.command import (
     Pause,
     Rejected,
     ReportResult,
+    Rerun,
     ResetCallbacks,
+    Restart,
     Resume,
     Retry,
     Revive,
@@ -34,6 +36,7 @@ from podium.engine.outside import continue_, fail_failure_workflow, start, termi
 from podium.engine.pausing import pause, reset_callbacks, unpause
 from podium.engine.reopening import retry_execution, revive
 from podium.engine.report import close_child, report_result
+from podium.engine.restarting import rerun, restart
 from podium.engine.skipping import skip
 from podium.engine.timeouts import due
 
@@ -43,9 +46,11 @@ if TYPE_CHECKING:
 
 OK = Outcome(Verdict.OK)
 ProgressCommand: TypeAlias = ReportResult | CloseChild | Due | LeaseCommand
-ControlCommand: TypeAlias = Pause | Resume | ResetCallbacks | SkipTask | Retry | Revive
+ControlCommand: TypeAlias = Pause | Resume | ResetCallbacks | SkipTask
+AgainCommand: TypeAlias = Retry | Revive | Restart | Rerun
 OutsideCommand: TypeAlias = Start | Terminate | Continue | FailFailureWorkflow
-CONTROL: Final = (Pause, Resume, ResetCallbacks, SkipTask, Retry, Revive)
+CONTROL: Final = (Pause, Resume, ResetCallbacks, SkipTask)
+AGAIN: Final = (Retry, Revive, Restart, Rerun)
 OUTSIDE: Final = (Start, Terminate, Continue, FailFailureWorkflow)
 
 
@@ -66,6 +71,8 @@ def decide(draft: Draft, command: Command, now_ms: int) -> Asking[Outcome]:
         outcome = yield from outside(draft, command)
     elif isinstance(command, CONTROL):
         outcome = yield from driven(draft, control(draft, command), OK)
+    elif isinstance(command, AGAIN):
+        outcome = yield from driven(draft, again(draft, command), OK)
     else:
         outcome = yield from driven(draft, progress(draft, command), OK)
     draft.commands.append(type(command).__name__)
@@ -86,7 +93,7 @@ def progress(draft: Draft, command: ProgressCommand) -> Asking[Outcome]:
 
 
 def control(draft: Draft, command: ControlCommand) -> Asking[Outcome]:
-    """Commands of operators, and of children and parents that go on."""
+    """Commands of operators to an execution that runs."""
     match command:
         case Pause():
             return (yield from pause(draft))
@@ -94,12 +101,23 @@ def control(draft: Draft, command: ControlCommand) -> Asking[Outcome]:
             return (yield from unpause(draft))
         case ResetCallbacks():
             return (yield from reset_callbacks(draft))
+        case SkipTask():
+            return (yield from skip(draft, command))
+        case _:
+            assert_never(command)
+
+
+def again(draft: Draft, command: AgainCommand) -> Asking[Outcome]:
+    """Commands to one that ended, of operators, children and parents."""
+    match command:
         case Retry():
             return (yield from retry_execution(draft, command))
         case Revive():
             return (yield from revive(draft, command))
-        case SkipTask():
-            return (yield from skip(draft, command))
+        case Restart():
+            return (yield from restart(draft, command))
+        case Rerun():
+            return (yield from rerun(draft, command))
         case _:
             assert_never(command)
 

@@ -143,7 +143,7 @@ def start_failure_workflow(draft: State) -> Asking[None]:
     name = failure_workflow_name(draft, definition.failure_workflow)
     if not name:
         return
-    child = failure_workflow_id(header.id, header.run_epoch)
+    child = failure_workflow_id(header.id, header.history_position)
     given = {
         **payload(draft.input).value,
         "workflowId": header.id,

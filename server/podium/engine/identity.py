@@ -13,6 +13,10 @@ from typing import Final
 from uuid import UUID, uuid5
 
 KEY_BYTES: Final = 10
+ATTEMPTS_PER_RUN: Final = 1_000_000
+"""Attempts of a restarted execution are numbered from a multiple of this on, so that the result of
+a former run's task finds no task. More than the tasks that an execution may have.
+"""
 NAMESPACE: Final = UUID("6f1c7f0e-5a0b-5c6e-9a53-3b1c1b0f7d11")
 
 
@@ -49,6 +53,6 @@ def child_id(parent_task_id: str, run_epoch: int) -> str:
     return str(uuid5(NAMESPACE, f"child:{parent_task_id}:{run_epoch}"))
 
 
-def failure_workflow_id(workflow_id: str, run_epoch: int) -> str:
-    """Id of the failure workflow of one run."""
-    return str(uuid5(NAMESPACE, f"failure:{workflow_id}:{run_epoch}"))
+def failure_workflow_id(workflow_id: str, position: int) -> str:
+    """Id of the failure workflow of one end; `position` = of the history before that."""
+    return str(uuid5(NAMESPACE, f"failure:{workflow_id}:{position}"))

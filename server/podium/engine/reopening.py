@@ -14,22 +14,17 @@ from msgspec.structs import replace
 
 from podium.engine.command import Outcome, Rejected, Retry, Revive, Verdict
 from podium.engine.ending import leave_sweep, tell_parent
-from podium.engine.gathering import DYNAMIC_FORK, LOOP, forked_of, latest, members_of
-from podium.engine.graph import NONE, SWITCHES
-from podium.engine.identity import task_key
 from podium.engine.leases import current_attempt
-from podium.engine.operators.exclusive_join import EXCLUSIVE_JOIN_TYPE
-from podium.engine.operators.switch import HAS_CHILDREN
 from podium.engine.operators.table import operator_of
 from podium.engine.pausing import waiting_for
-from podium.engine.schedule import locate, under_way
-from podium.engine.settle import SUB_WORKFLOW, TERMINATE, counter_of, is_final, note_permissive
-from podium.engine.skipping import next_of
+from podium.engine.recounting import recount
+from podium.engine.removing import begin_anew, remove_left
+from podium.engine.schedule import await_again, locate
+from podium.engine.settle import SUB_WORKFLOW
 from podium.engine.state import COUNTED, want_all
 from podium.engine.timing import workflow_deadline_ms
 from podium.engine.transition import RetryChild, ReviveParent
-from podium.engine.work import Step
-from podium.model.execution import JoinRecord, TaskStatus, WorkflowStatus
+from podium.model.execution import WorkflowStatus
 
 if TYPE_CHECKING:
     from podium.engine.graph import Place
@@ -49,7 +44,7 @@ def retry_execution(draft: State, command: Retry) -> Asking[Outcome]:
         return Outcome(Verdict.NOOP)  # it runs, and will report
     yield from want_all(draft)
     retried = waiting_for(draft, unsuccessful)
-    nothing = not retried and header.status is not WorkflowStatus.TIMED_OUT
+    nothing = not (retried or header.rerun) and header.status is not WorkflowStatus.TIMED_OUT
     if header.status.terminal and (nothing or ended_on_purpose(header)):
         if command.by_parent:  # the parent waits for it
             draft.header = replace(header)
@@ -135,118 +130,37 @@ def retry_children(draft: State) -> Asking[None]:
 
 
 def try_again(draft: State, sweep: str) -> Asking[None]:
-    """As many of the tasks that had failed as one transition holds; after the last, recount."""
+    """As many of the tasks that had failed as one transition holds; after the last, recount. Where
+    the execution runs again from some point on, what is behind that is removed before.
+    """
     yield from want_all(draft)
+    rerun = draft.head.rerun
+    if rerun is not None and not (yield from remove_left(draft, rerun)):
+        leave_sweep(draft, sweep)
+        return
     since_ms = draft.head.last_retried_ms
     for task in waiting_for(draft, lambda task: unsuccessful(task) and task.end_ms <= since_ms):
+        if rerun is not None and rerun.anew and rerun.key == task.key:
+            continue
         if draft.full:
             leave_sweep(draft, sweep)
             return
         place = yield from locate(draft, task)
-        if task.task_type in COUNTED:
-            await_again(draft, place, task)
-        elif sweep == "retry_children" and task.task_type == SUB_WORKFLOW and task.sub_workflow_id:
-            await_again(draft, place, task)
-            draft.effects.append(
-                RetryChild(
-                    workflow_id=task.sub_workflow_id, task_id=task.id, run_epoch=task.run_epoch
-                )
-            )
-        else:
-            draft.set_aside(task)
-            yield from operator_of(place.node.task.type, task.ref).run(draft, place)
+        yield from try_task_again(draft, place, task, resume=sweep == "retry_children")
+    if rerun is not None:
+        yield from begin_anew(draft, rerun)
     yield from recount(draft)
 
 
-def await_again(draft: State, place: Place, task: TaskRecord) -> None:
-    """The same attempt waits again for what it waits for (S-097, S-126)."""
-    again = replace(
-        under_way(draft, place, task),
-        start_ms=task.start_ms,
-        update_ms=draft.now_ms,
-        reason=None,
-        retry_count=task.retry_count + 1,
-        end_ms=0,
-        gave_up=False,
-    )
-    draft.reopen(again)
-
-
-def recount(draft: State) -> Asking[None]:
-    """Counters from the records, and the steps that the end had cut off."""
-    tasks = waiting_for(draft, lambda _: True)
-    draft.header = replace(
-        draft.head,
-        open_count=sum(not is_final(replace(task, unsettled=False)) for task in tasks),
-        permissive_failures=(),
-        permissive_failure_count=0,
-    )
-    for task in tasks:
-        place = yield from locate(draft, task)
-        if not task.status.terminal:
-            if task.task_type in COUNTED:
-                count_anew(draft, place, task)
-            continue
-        if task.unsettled:
-            draft.reopen(replace(task, unsettled=False))
-        if not task.status.successful:
-            note_permissive(draft, task)
-        follow(draft, place, task)
-
-
-def count_anew(draft: State, place: Place, task: TaskRecord) -> None:
-    """The counter of a task that waits for others."""
-    if task.task_type == LOOP:
-        known = draft.joins.before(task.key)
-        inside = waiting_for(draft, lambda each: each.loop == task.key and not is_final(each))
-        counter = JoinRecord(
-            key=task.key, open_count=len(inside), loop=True, latest=known.latest if known else {}
+def try_task_again(draft: State, place: Place, task: TaskRecord, *, resume: bool) -> Asking[None]:
+    """Another attempt, or the same one where it only waits: for members, or for its child."""
+    if task.task_type in COUNTED:
+        await_again(draft, place, task)
+    elif resume and task.task_type == SUB_WORKFLOW and task.sub_workflow_id:
+        await_again(draft, place, task)
+        draft.effects.append(
+            RetryChild(workflow_id=task.sub_workflow_id, task_id=task.id, run_epoch=task.run_epoch)
         )
-        draft.joins.changed[task.key] = counter
-        draft.loops.append(task.key)
-        return
-    exclusive = task.task_type == EXCLUSIVE_JOIN_TYPE
-    refs = place.node.members if exclusive else members_of(task)
-    keys = [task_key(ref, task.iteration) for ref in refs]
-    counter = counter_of(draft, task.key, keys, exclusive=exclusive)
-    draft.joins.changed[task.key] = counter
-    if exclusive or counter.open_count == 0:
-        draft.later.append(Step("close", key=task.key))
-
-
-def follow(draft: State, place: Place, task: TaskRecord) -> None:
-    """Schedule what should have followed from an ended task and is not there."""
-    node, graph = place.node, place.graph
-    kind = node.task.type
-    if task.task_type == TERMINATE or task.status is TaskStatus.SKIPPED:
-        return  # behind a skipped task goes on what stands before it
-    if kind == DYNAMIC_FORK:
-        follow_dynamic(draft, place, task)
-        return
-    ahead = [node.next]
-    if kind == "FORK_JOIN":
-        ahead = [*node.branches, node.join]
-    elif kind in SWITCHES and task.input.value.get(HAS_CHILDREN) == "true":
-        chosen = node.cases.get(str(task.input.value.get("case")), NONE)
-        ahead = [node.default if chosen == NONE else chosen]
-    for index in ahead:
-        reached = next_of(draft, place, index)
-        if reached == NONE:
-            continue
-        if latest(draft, task_key(graph.nodes[reached].ref, task.iteration)) is None:
-            draft.later.append(Step("run", reached, place.branch, place.iteration))
-
-
-def follow_dynamic(draft: State, place: Place, fork: TaskRecord) -> None:
-    """Branches are made in their order, so those behind the first that is missing are, too."""
-    node = place.node
-    keys = [task_key(ref, fork.iteration) for ref in forked_of(fork)]
-    there = [latest(draft, key) is not None for key in keys]
-    if not all(there):
-        step = Step("branches", node.index, place.branch, place.iteration, fork.key)
-        draft.later.append(replace(step, first=there.index(False)))
-    join = task_key(place.graph.nodes[node.join].ref, fork.iteration)
-    if latest(draft, join) is None:
-        step = Step("join", node.join, place.branch, place.iteration, fork.key)
-        draft.later.append(step)
-        draft.joins.changed[join] = counter_of(draft, join, keys)
+    else:
+        draft.set_aside(task)
+        yield from operator_of(place.node.task.type, task.ref).run(draft, place)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from podium.engine.graph import Place, branch_graph
-from podium.engine.identity import task_id, task_key
+from podium.engine.identity import ATTEMPTS_PER_RUN, task_id, task_key
 from podium.engine.java_text import java_text
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT, SHOWN_CHARS_LIMIT, TASKS_LIMIT
 from podium.engine.state import State, want_branch
@@ -68,7 +68,7 @@ def draft_task(draft: State, place: Place, task_type: str, def_name: str) -> Tas
         )
     key = task_key(node.ref, place.iteration)
     former = draft.anew.pop(key, None) if draft.anew else None
-    attempt = former.attempt + 1 if former else 0
+    attempt = former.attempt + 1 if former else header.run_epoch * ATTEMPTS_PER_RUN
     return TaskRecord(
         id=task_id(header.id, key, attempt),
         key=key,
@@ -141,6 +141,21 @@ def under_way(draft: State, place: Place, task: TaskRecord) -> TaskRecord:
         deadlines=first_deadlines(task, task_def, now_ms=now_ms, delay_ms=0),
     )
     return replace(task, deadlines=started_deadlines(task, task_def, now_ms))
+
+
+def await_again(draft: State, place: Place, task: TaskRecord) -> None:
+    """The same attempt waits again for what it waits for (S-097, S-126)."""
+    again = replace(
+        under_way(draft, place, task),
+        start_ms=task.start_ms,
+        update_ms=draft.now_ms,
+        reason=None,
+        retry_count=task.retry_count + 1,
+        end_ms=0,
+        gave_up=False,
+        unsettled=False,
+    )
+    draft.reopen(again)
 
 
 def failed_at_once(draft: State, task: TaskRecord, reason: str) -> TaskRecord:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
+from podium.engine.identity import ATTEMPTS_PER_RUN
 from podium.engine.lifecycle import TASK_NEXT, WORKFLOW_NEXT
 from podium.engine.transition import (
     Answer,
@@ -117,8 +118,8 @@ class State:
     __slots__ = (
         "anew", "attempts", "branches", "cancels", "commands", "effects", "graph",
         "header", "input", "joins", "later", "loops", "now", "now_ms", "output", "payloads_known",
-        "stored_header", "stored_output", "stored_variables", "tasks", "unseen", "variables",
-        "workflow_id",
+        "removed", "stored_header", "stored_input", "stored_output", "stored_variables", "tasks",
+        "unseen", "variables", "workflow_id",
     )  # fmt: skip
 
     def __init__(
@@ -131,7 +132,7 @@ class State:
     ) -> None:
         self.header = header
         self.stored_header: Final = header
-        self.graph: Final = graph
+        self.graph = graph
         self.workflow_id: Final = workflow_id
         complete = records.complete
         self.tasks: Table[str, TaskRecord] = Table(records.tasks, complete=complete)
@@ -143,11 +144,15 @@ class State:
         self.input = records.input
         self.output = records.output
         self.variables = records.variables
+        self.stored_input = records.input
         self.stored_output = records.output
         self.stored_variables = records.variables
         self.payloads_known = None not in (records.input, records.output, records.variables)
         self.anew: dict[str, TaskRecord] = {}
         """Attempts that were set aside, by key: their successors are made next."""
+        self.removed: list[tuple[TaskRecord, TaskRecord]] = []
+        """Tasks that ended in this draft and are removed by it: as they were stored, as they ended.
+        """
         self.effects: list[Effect] = []
         self.cancels: list[CancelNotice] = []
         self.commands: list[str] = []
@@ -225,13 +230,23 @@ class State:
     def remove(self, task: TaskRecord) -> None:
         """Forget a task that has ended, with its former attempts, its counter and its branch."""
         assert task.status.terminal, task.id
+        self._forget(task)
         self.tasks.changed[task.key] = None
-        for attempt in range(task.attempt):
+        for attempt in range(first_attempt(task), task.attempt):
+            former = self.attempts.changed.get((task.key, attempt))
+            if former is not None:
+                self._forget(former)
             self.attempts.changed[task.key, attempt] = None
         if task.task_type in COUNTED:
             self.joins.changed[task.key] = None
         if task.key == task.branch:
             self.branches.changed[task.key] = None
+
+    def _forget(self, task: TaskRecord) -> None:
+        """What is stored of a task that was open before this draft must end with it."""
+        before = self.tasks.before(task.key)
+        if before is not None and before.id == task.id and not before.status.terminal:
+            self.removed.append((before, task))
 
     def put(self, before: TaskRecord, after: TaskRecord) -> TaskRecord:
         """Replace a record by its next state; the change must be in the table of lifecycle.py."""
@@ -262,7 +277,7 @@ def absorb(draft: State, answer: Answer, need: FetchTasks | None) -> None:
 
 def take_payloads(draft: State, answer: Records) -> None:
     """Take the execution's payloads; one that is not stored is empty. Changed ones stay."""
-    draft.input = answer.input or EMPTY
+    draft.input = draft.stored_input = answer.input or EMPTY
     draft.variables = draft.stored_variables = answer.variables or EMPTY
     if draft.output is None:
         draft.output = draft.stored_output = answer.output or EMPTY
@@ -341,6 +356,11 @@ def want_all(draft: State) -> Asking[None]:
     """Have every record of the execution at hand."""
     if not draft.tasks.complete:
         absorb(draft, (yield FetchAll()), None)
+
+
+def first_attempt(task: TaskRecord) -> int:
+    """Number of the first attempt of the task in its run."""
+    return task.attempt - task.attempt % ATTEMPTS_PER_RUN
 
 
 def known_tasks(draft: State) -> list[TaskRecord]:

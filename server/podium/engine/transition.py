@@ -86,6 +86,16 @@ class RetryChild(msgspec.Struct, frozen=True, kw_only=True, tag="retry_child", a
     run_epoch: int
 
 
+class RerunChild(msgspec.Struct, frozen=True, kw_only=True, tag="rerun_child", array_like=True):
+    """Run a child again from a task on, or have it report again to the task that waits for it."""
+
+    workflow_id: str
+    task_id: str
+    run_epoch: int
+    task_ids: tuple[str, ...]
+    task_input: Payload | None = None
+
+
 class ReviveParent(msgspec.Struct, frozen=True, kw_only=True, tag="revive_parent", array_like=True):
     """Tell the parent that its child goes on."""
 
@@ -101,6 +111,7 @@ Effect: TypeAlias = (
     | ContinueSelf
     | RetryChild
     | ReviveParent
+    | RerunChild
 )
 
 

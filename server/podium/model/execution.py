@@ -182,6 +182,15 @@ class BranchRecord(Stored, frozen=True):
     """Key of the DO_WHILE in whose body the fork stands; "" = in none."""
 
 
+class RerunRecord(Stored, frozen=True):
+    """A restart, or a rerun from a task, whose removal of ended tasks is under way."""
+
+    key: str = ""
+    """Of the task that the run begins from; "" = from the start."""
+    anew: bool = True
+    """Whether that task itself is made anew; it waits again otherwise."""
+
+
 class ExecutionHeader(Stored, frozen=True):
     """State of an execution that each commit rewrites; its size does not grow with the tasks."""
 
@@ -229,6 +238,8 @@ class ExecutionHeader(Stored, frozen=True):
     """Keys of loops whose iteration may be over; looked at when no cursor is on the way."""
     skipped: tuple[str, ...] = ()
     """References of tasks that were skipped before they were scheduled."""
+    rerun: RerunRecord | None = None
+    """Set while a restart or rerun removes what the former run left."""
 
 
 class TaskChange(msgspec.Struct, frozen=True, array_like=True):

@@ -61,7 +61,7 @@ class Entry:
         records.attempts.update(transition.attempts)
         records.joins.update(transition.joins)
         records.branches.update(transition.branches)
-        if transition.removed:
+        if transition.removed or transition.removed_attempts or transition.removed_branches:
             self._remove(transition)
         if (
             transition.input is not None

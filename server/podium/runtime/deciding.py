@@ -285,6 +285,7 @@ class Deciding:
     ) -> None:
         mailbox.succeeded()
         work.entry.apply(transition, result.version)
+        work.entry.graph = work.draft.graph  # a restart may take another definition
         if transition.header.status.terminal:  # seldom decided on again: leave room for others
             self._cache.drop(mailbox.workflow_id)
         else:

@@ -17,6 +17,7 @@ from podium.engine.command import (
     FailFailureWorkflow,
     Outcome,
     Rejected,
+    Rerun,
     Retry,
     Revive,
     Terminate,
@@ -25,6 +26,7 @@ from podium.engine.transition import (
     ContinueSelf,
     ReleaseSlot,
     ReportToParent,
+    RerunChild,
     RetryChild,
     ReviveParent,
     StartChild,
@@ -121,7 +123,7 @@ class Relay:
             self._committer.effect_done(*name)
 
         match effect:
-            case RetryChild() | ReviveParent():
+            case RetryChild() | RerunChild() | ReviveParent():
                 self._go_on(workflow_id, effect, done)
             case StartChild():
                 spawn(self._tasks, self._start(workflow_id, effect, done))
@@ -195,10 +197,13 @@ class Relay:
         self._send(workflow_id, command, done)
 
     def _go_on(
-        self, workflow_id: str, effect: RetryChild | ReviveParent, done: Callable[[], None]
+        self,
+        workflow_id: str,
+        effect: RetryChild | RerunChild | ReviveParent,
+        done: Callable[[], None],
     ) -> None:
-        if isinstance(effect, RetryChild):
-            self._retry_child(workflow_id, effect, done)
+        if not isinstance(effect, ReviveParent):
+            self._wake_child(workflow_id, effect, done)
             return
         parent = effect.parent
         revive = Revive(
@@ -206,7 +211,9 @@ class Relay:
         )
         self._send(parent.workflow_id, revive, done)
 
-    def _retry_child(self, workflow_id: str, effect: RetryChild, done: Callable[[], None]) -> None:
+    def _wake_child(
+        self, workflow_id: str, effect: RetryChild | RerunChild, done: Callable[[], None]
+    ) -> None:
         """A child that is no more is reported as failed, so that its task does not wait for it."""
         gone = CloseChild(
             task_id=effect.task_id,
@@ -215,7 +222,9 @@ class Relay:
             status="FAILED",
             reason="expected the child workflow, found that it was removed",
         )
-        command = Retry(resume_children=True, by_parent=True)
+        command: Command = Retry(resume_children=True, by_parent=True)
+        if isinstance(effect, RerunChild):
+            command = Rerun(task_ids=effect.task_ids, task_input=effect.task_input, by_parent=True)
         vanished = partial(self._send, workflow_id, gone, done)
         self._send(effect.workflow_id, command, done, vanished=vanished)
 
