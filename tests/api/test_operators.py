@@ -11,7 +11,7 @@ from podium.conductor import request_pb2 as request
 from podium.conductor import task_service_pb2 as task
 from podium.conductor import workflow_service_pb2 as workflow
 from podium.v1 import workflow_pb2 as podium
-from tests.api.calls import METADATA, WORKFLOWS, plain, refusal, simple, values
+from tests.api.calls import METADATA, TASKS, WORKFLOWS, plain, refusal, simple, values
 from tests.api.edge import Edge
 from tests.api.test_flow import completed, polled, registered, started, status_of
 from tests.api.waiting import ended
@@ -272,6 +272,58 @@ async def test_what_cannot_be_rerun_is_refused_by_name() -> None:
         code, _ = await refusal(edge, f"{WORKFLOWS}RerunWorkflow", asked)
         assert code == "NOT_FOUND"
         assert child.status == execution.Workflow.FAILED
+
+
+async def test_a_removed_workflow_is_gone_and_an_archived_one_can_be_read() -> None:
+    async with Edge() as edge:
+        parent_id, child = await failed_in_a_child(edge)
+        await edge.workflows.RemoveWorkflow(
+            workflow.RemoveWorkflowRequest(workflod_id=parent_id, archive_workflow=True)
+        )
+        before = child.tasks[0]
+        remove = workflow.RemoveWorkflowRequest(workflod_id=child.workflow_id)
+        await edge.workflows.RemoveWorkflow(remove)
+        found = await status_of(edge, parent_id)
+        assert found.status == execution.Workflow.FAILED
+        assert [each.reference_task_name for each in found.tasks] == ["part"]
+        got = await edge.tasks.GetTask(task.GetTaskRequest(task_id=found.tasks[0].task_id))
+        assert got.task.sub_workflow_id == child.workflow_id
+        retry = workflow.RetryWorkflowRequest(workflow_id=parent_id)
+        assert (await refusal(edge, f"{WORKFLOWS}RetryWorkflow", retry))[0] == "NOT_FOUND"
+        for method, asked in (
+            (f"{WORKFLOWS}RemoveWorkflow", remove),
+            (f"{WORKFLOWS}GetWorkflowStatus",
+             workflow.GetWorkflowStatusRequest(workflow_id=child.workflow_id)),
+            (f"{TASKS}GetTask", task.GetTaskRequest(task_id=before.task_id)),
+        ):  # fmt: skip
+            assert (await refusal(edge, method, asked))[0] == "NOT_FOUND"
+        again = workflow.RemoveWorkflowRequest(workflod_id=parent_id)
+        await edge.workflows.RemoveWorkflow(again)
+        assert (await refusal(edge, f"{WORKFLOWS}RemoveWorkflow", again))[0] == "NOT_FOUND"
+
+
+async def test_what_runs_is_not_archived_and_ends_before_it_is_removed() -> None:
+    async with Edge() as edge:
+        await registered(edge, definition.WorkflowDef(name="child", tasks=[simple("a")]))
+        part = simple("part", type="SUB_WORKFLOW")
+        part.sub_workflow_param.name = "child"
+        await registered(edge, flow(part))
+        parent_id = await started(edge, "scripts")
+        got = await polled(edge, "a")
+        child_id = got.workflow_instance_id
+        remove = workflow.RemoveWorkflowRequest(workflod_id=child_id, archive_workflow=True)
+        assert await refusal(edge, f"{WORKFLOWS}RemoveWorkflow", remove) == (
+            "INVALID_ARGUMENT",
+            f"Cannot archive workflow: {child_id} with status: RUNNING",
+        )
+        remove.archive_workflow = False
+        await edge.workflows.RemoveWorkflow(remove)
+        parent = await ended(edge, parent_id)
+        assert parent.status == execution.Workflow.TERMINATED
+        result = execution.TaskResult(workflow_instance_id=child_id, task_id=got.task_id,
+                                      status=execution.TaskResult.COMPLETED)  # fmt: skip
+        late = task.UpdateTaskRequest(result=result)
+        assert (await refusal(edge, f"{TASKS}UpdateTask", late))[0] == "NOT_FOUND"
 
 
 async def test_a_bomb_fails_its_task_and_no_other() -> None:

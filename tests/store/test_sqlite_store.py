@@ -19,6 +19,7 @@ from podium.store.conformance.subject import (
 )
 from podium.store.port import Commit, Committed, Conflict, Idempotency, StoreClosed, StoreError
 from podium.store.sqlite import SqliteStore
+from podium.store.sqlite_schema import MIGRATIONS, SCHEMA
 from tests.store.subjects import Clock, unsynced
 
 TWO_A_SECOND = Limits(rate=2, rate_window_ms=1_000)
@@ -111,6 +112,22 @@ async def test_a_file_of_a_newer_podium_is_refused_and_kept(tmp_path: Path) -> N
     # And nothing was changed
     with closing(sqlite3.connect(tmp_path / "podium.db")) as database:
         assert database.execute("SELECT version FROM execution").fetchall() == [(1,)]
+
+
+async def test_a_file_of_an_older_podium_gets_what_it_lacks(tmp_path: Path) -> None:
+    # Given a file of schema version 1, which had no archive
+    with closing(sqlite3.connect(tmp_path / "podium.db")) as database:
+        for statement in SCHEMA:
+            if statement not in MIGRATIONS[1]:
+                database.execute(statement)
+        database.execute("PRAGMA user_version=1")
+        database.commit()
+    # When it is opened, then everything works, also when it is opened again
+    for kept in (b"first", b"second"):
+        async with opened(tmp_path, Clock()) as store:
+            await store.commit([first()])
+            assert await store.remove(WORKFLOW, 1, 0, archive=kept)
+            assert await store.archived(WORKFLOW) == kept
 
 
 async def test_a_closed_store_says_so(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from podium.api.execution_out import ExecutionMessages
     from podium.app.executions import Executions
     from podium.app.reading import ExecutionView
+    from podium.app.removal import Removal
     from podium.app.start import StartWorkflow
 
 IDEMPOTENCY_KEY: Final = "podium-idempotency-key"
@@ -37,9 +38,15 @@ class WorkflowService:
     """Its methods, as far as they are served."""
 
     def __init__(
-        self, *, starts: StartWorkflow, executions: Executions, messages: ExecutionMessages
+        self,
+        *,
+        starts: StartWorkflow,
+        executions: Executions,
+        removal: Removal,
+        messages: ExecutionMessages,
     ) -> None:
         self._starts = starts
+        self._removal = removal
         self._executions = executions
         self._messages = messages
 
@@ -60,6 +67,7 @@ class WorkflowService:
                 "RetryWorkflow": Served(self.retry_workflow, pb.RetryWorkflowRequest),
                 "RestartWorkflow": Served(self.restart_workflow, pb.RestartWorkflowRequest),
                 "RerunWorkflow": Served(self.rerun_workflow, request_pb2.RerunWorkflowRequest),
+                "RemoveWorkflow": Served(self.remove_workflow, pb.RemoveWorkflowRequest),
                 "SkipTaskFromWorkflow": Served(self.skip_task, pb.SkipTaskRequest),
             },
         )
@@ -143,6 +151,14 @@ class WorkflowService:
         asked = await convert(size, _rerun_request_of, request)
         await self._executions.rerun(asked)
         return pb.RerunWorkflowResponse(workflow_id=asked.workflow_id)
+
+    async def remove_workflow(
+        self, request: pb.RemoveWorkflowRequest, context: Context
+    ) -> pb.RemoveWorkflowResponse:
+        """The id's field is `workflod_id`, as upstream spells it."""
+        del context
+        await self._removal.remove(request.workflod_id, archive=request.archive_workflow)
+        return pb.RemoveWorkflowResponse()
 
     async def skip_task(self, request: pb.SkipTaskRequest, context: Context) -> pb.SkipTaskResponse:
         del context

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
 from podium.api.value import ValueUnsound
-from podium.app.failure import KeyUsed, NotFound, Refusal, RequestUnsound, StorageMissing
+from podium.app.failure import Busy, KeyUsed, NotFound, Refusal, RequestUnsound, StorageMissing
 from podium.engine.command import Rejected
 from podium.registry.failure import (
     ChildUnknown,
@@ -21,7 +21,7 @@ from podium.registry.failure import (
     DefinitionUnsound,
     RegistryFailure,
 )
-from podium.runtime.letter import Overloaded, UnknownExecution
+from podium.runtime.letter import Overloaded, Tombstoned, UnknownExecution
 from podium.store.port import StoreError, StoreFull
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ SPOKEN: Final[Mapping[type[Exception], StatusCode]] = {
     NotFound: StatusCode.NOT_FOUND,
     KeyUsed: StatusCode.ALREADY_EXISTS,
     StorageMissing: StatusCode.FAILED_PRECONDITION,
+    Busy: StatusCode.UNAVAILABLE,
     DefinitionUnsound: StatusCode.INVALID_ARGUMENT,
     DefinitionUnknown: StatusCode.NOT_FOUND,
     DefinitionExists: StatusCode.ALREADY_EXISTS,
@@ -66,6 +67,7 @@ FIXED: Final[Mapping[type[Exception], tuple[StatusCode, str]]] = {
         StatusCode.RESOURCE_EXHAUSTED,
         "expected fewer starts, found the server overloaded; nothing was started",
     ),
+    Tombstoned: (StatusCode.NOT_FOUND, "expected the id of a workflow, found that it was removed"),
     UnknownExecution: (StatusCode.NOT_FOUND, "expected the id of a workflow, found none with it"),
     DecodeError: (
         StatusCode.INVALID_ARGUMENT,

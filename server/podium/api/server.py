@@ -21,6 +21,7 @@ from podium.api.health import Health
 from podium.api.interceptor import Admission, Guard
 from podium.api.workflow_service import WorkflowService
 from podium.app.executions import Executions
+from podium.app.removal import Removal
 from podium.app.start import StartWorkflow
 from podium.app.tasks import WorkerTasks
 from podium.conductor import (
@@ -74,7 +75,12 @@ def build_server(
     messages = ExecutionMessages()
     server.add_generic_rpc_handlers(
         (
-            ConductorWorkflows(starts=starts, executions=executions, messages=messages).handler(),
+            ConductorWorkflows(
+                starts=starts,
+                executions=executions,
+                removal=Removal(services),
+                messages=messages,
+            ).handler(),
             TaskService(
                 tasks=WorkerTasks(services),
                 messages=messages,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -14,7 +15,7 @@ from podium.engine.identity import split_task_id
 from podium.engine.limits import DEPTH_LIMIT, PAYLOAD_BYTES_LIMIT, WORKFLOW_REASON_CHARS_LIMIT
 from podium.model.execution import HistoryRow
 from podium.model.payload import Payload
-from podium.runtime.letter import UnknownExecution
+from podium.runtime.letter import Tombstoned, UnknownExecution
 from podium.store import codec
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Executions:
         require_workflow_id("workflow_id", workflow_id)
         try:
             await self._services.executor.call(workflow_id, command, "")
-        except UnknownExecution:
+        except (UnknownExecution, Tombstoned):
             raise no_workflow(workflow_id) from None
 
     async def restart(self, workflow_id: str, *, latest_definition: bool) -> None:
@@ -138,10 +139,8 @@ class Executions:
         require_workflow_id("workflow_id", workflow_id)
         if not 0 <= timeout_ms <= WAIT_MS_MAX:
             raise RequestUnsound(f"timeout_ms: expected 0 to {WAIT_MS_MAX}, found {timeout_ms}")
-        try:
+        with contextlib.suppress(UnknownExecution):  # perhaps it was archived
             await self._services.watch.wait(workflow_id, timeout_ms)
-        except UnknownExecution:
-            raise no_workflow(workflow_id) from None
         return await self._reader.read(workflow_id, tasks=False)
 
     async def watch(self, workflow_id: str, from_position: int) -> AsyncIterator[list[Seen]]:

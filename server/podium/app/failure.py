@@ -31,6 +31,10 @@ class StorageMissing(Refusal):
     """An external payload is named, and no external storage is configured."""
 
 
+class Busy(Refusal):
+    """It would be done if it were not for something that goes on; it may be tried again."""
+
+
 def shown(text: str) -> str:
     """A client's text within a message, cut where it is long."""
     return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"

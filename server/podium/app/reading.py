@@ -64,7 +64,10 @@ class Reader:
         try:
             entry = await self._entry(workflow_id, tasks=tasks)
         except UnknownExecution:
-            raise no_workflow(workflow_id) from None
+            archived = await self._loader.load_archived(workflow_id)
+            if archived is None:
+                raise no_workflow(workflow_id) from None
+            entry = archived
         header = entry.header
         assert header is not None, workflow_id
         return ExecutionView(
@@ -93,7 +96,10 @@ class Reader:
                 entry = await self._services.executor.read(workflow_id, everything=True)
                 record = _attempt(entry, key, attempt)
         except UnknownExecution:
-            raise no_task(task_id) from None
+            archived = await self._loader.load_archived(workflow_id)
+            if archived is None:
+                raise no_task(task_id) from None
+            entry, record = archived, _attempt(archived, key, attempt)
         if record is None or record.id != task_id or entry.header is None:
             raise no_task(task_id)
         parts = _parts(entry) if record.task_type in GATHERING else {}

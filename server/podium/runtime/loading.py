@@ -6,13 +6,14 @@ an execution by its definition's digest. Holds no state of its own.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from podium.engine.identity import split_task_id
 from podium.engine.transition import FetchAll, FetchTasks
 from podium.runtime.cache import Entry
 from podium.store import codec
-from podium.store.port import Committed, partition_of
+from podium.store.port import Committed, Loaded, partition_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +53,18 @@ class Loader:
         loaded = await self._store.load(workflow_id, names)
         if loaded is None:
             return None
-        header, records = codec.decode_records(loaded.fields, complete=names is None)
+        return await self._entry(workflow_id, loaded, complete=names is None)
+
+    async def load_archived(self, workflow_id: str) -> Entry | None:
+        """All that was archived of an execution that was removed, or None."""
+        value = await self._store.archived(workflow_id)
+        if value is None:
+            return None
+        fields = await asyncio.to_thread(codec.decode_archive, value)
+        return await self._entry(workflow_id, Loaded(0, dict(fields)), complete=True)
+
+    async def _entry(self, workflow_id: str, loaded: Loaded, *, complete: bool) -> Entry:
+        header, records = codec.decode_records(loaded.fields, complete=complete)
         assert header is not None, workflow_id
         inline = loaded.fields.get(codec.DEFINITION_FIELD)
         if header.inline_definition and inline is None:

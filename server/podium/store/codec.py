@@ -14,6 +14,7 @@ of the commit makes that exact.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from zlib import compress, decompress
 
 import msgspec
 
@@ -81,6 +82,7 @@ TASKS: Final = msgspec.msgpack.Decoder(TaskRecord, dec_hook=_from_bytes)
 JOINS: Final = msgspec.msgpack.Decoder(JoinRecord, dec_hook=_from_bytes)
 BRANCHES: Final = msgspec.msgpack.Decoder(BranchRecord, dec_hook=_from_bytes)
 ROWS: Final = msgspec.msgpack.Decoder(HistoryRow)
+ARCHIVES: Final = msgspec.msgpack.Decoder(dict[str, bytes])
 EFFECTS: Final[msgspec.msgpack.Decoder[Effect]] = msgspec.msgpack.Decoder(
     Effect, dec_hook=_from_bytes
 )
@@ -236,6 +238,16 @@ def decode_effect(value: bytes) -> Effect:
 def decode_history(value: bytes) -> HistoryRow:
     """One history row."""
     return ROWS.decode(_body("history", value))
+
+
+def encode_archive(fields: Mapping[str, bytes | None]) -> bytes:
+    """All fields of an execution in one value. It may take long: not for the loop."""
+    return VERSION + compress(ENCODE(dict(fields)))
+
+
+def decode_archive(value: bytes) -> dict[str, bytes]:
+    """Inverse of `encode_archive`. Raises StoredFormatUnknown."""
+    return ARCHIVES.decode(decompress(_body("archive", value)))
 
 
 def effects_of(commit: Commit) -> Sequence[Effect]:

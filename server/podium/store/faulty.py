@@ -118,10 +118,24 @@ class FaultyStore:
     async def commit(self, commits: Sequence[Commit]) -> list[CommitResult]:
         return await self._call("commit", lambda: self._store.commit(commits))
 
-    async def remove(self, workflow_id: str, version: int, tombstone_until_ms: int) -> bool:
+    async def remove(
+        self,
+        workflow_id: str,
+        version: int,
+        tombstone_until_ms: int,
+        *,
+        archive: bytes | None = None,
+    ) -> bool:
         return await self._call(
-            "remove", lambda: self._store.remove(workflow_id, version, tombstone_until_ms)
+            "remove",
+            lambda: self._store.remove(workflow_id, version, tombstone_until_ms, archive=archive),
         )
+
+    async def archived(self, workflow_id: str) -> bytes | None:
+        return await self._call("archived", lambda: self._store.archived(workflow_id))
+
+    async def remove_archived(self, workflow_id: str) -> bool:
+        return await self._call("remove_archived", lambda: self._store.remove_archived(workflow_id))
 
     async def tombstone(self, workflow_id: str, until_ms: int) -> bool:
         return await self._call("tombstone", lambda: self._store.tombstone(workflow_id, until_ms))

@@ -57,6 +57,7 @@ class MemoryStore(EmbeddedStore):
         ]
         self._idempotency: dict[tuple[str, str], str] = {}
         self._tombstones: dict[str, int] = {}
+        self._archive: dict[str, bytes] = {}
         self._members: dict[str, int] = {}
         self._definitions: dict[tuple[str, str, int], DefinitionRow] = {}
         self._generation = 0
@@ -158,26 +159,43 @@ class MemoryStore(EmbeddedStore):
             sequences.append(self._sequence)
         return tuple(sequences)
 
-    async def remove(self, workflow_id: str, version: int, tombstone_until_ms: int) -> bool:
+    async def remove(
+        self,
+        workflow_id: str,
+        version: int,
+        tombstone_until_ms: int,
+        *,
+        archive: bytes | None = None,
+    ) -> bool:
         self.check_open()
         stored = self.executions.get(workflow_id)
         if stored is None or stored.version != version:
             return False
+        partition = partition_of(workflow_id)
+        for entries in self._outbox[partition].values():
+            if any(owner == workflow_id for owner, _ in entries.values()):
+                return False
+        if archive is not None:
+            self._archive[workflow_id] = archive
         del self.executions[workflow_id]
         self._tombstones[workflow_id] = tombstone_until_ms
         if stored.idempotency and self._idempotency.get(stored.idempotency) == workflow_id:
             del self._idempotency[stored.idempotency]
         self.take_out(workflow_id)
-        partition = partition_of(workflow_id)
         due = self._due[partition]
         for slot in [each for each in due if each[0] == workflow_id]:
             del due[slot]
-        for entries in self._outbox[partition].values():
-            for sequence in [each for each, (wf, _) in entries.items() if wf == workflow_id]:
-                del entries[sequence]
         for task_id in [each for each in self._logs if each.startswith(f"{workflow_id}.")]:
             del self._logs[task_id]
         return True
+
+    async def archived(self, workflow_id: str) -> bytes | None:
+        self.check_open()
+        return self._archive.get(workflow_id)
+
+    async def remove_archived(self, workflow_id: str) -> bool:
+        self.check_open()
+        return self._archive.pop(workflow_id, None) is not None
 
     async def tombstone(self, workflow_id: str, until_ms: int) -> bool:
         self.check_open()

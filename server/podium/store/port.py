@@ -246,8 +246,27 @@ class Store(Protocol):
         """Each commit atomic by itself, results in order; returns when all are durable."""
         ...
 
-    async def remove(self, workflow_id: str, version: int, tombstone_until_ms: int) -> bool:
-        """Delete an execution and its entries; a tombstone keeps late ones from restarting it."""
+    async def remove(
+        self,
+        workflow_id: str,
+        version: int,
+        tombstone_until_ms: int,
+        *,
+        archive: bytes | None = None,
+    ) -> bool:
+        """Delete an execution and its entries; a tombstone keeps late ones from restarting it.
+
+        `archive` is kept in its place, in the same step. False where another version is stored, or
+        effects of it wait in an outbox: nothing changed.
+        """
+        ...
+
+    async def archived(self, workflow_id: str) -> bytes | None:
+        """What was kept of an execution that was removed."""
+        ...
+
+    async def remove_archived(self, workflow_id: str) -> bool:
+        """Delete what was kept. False where nothing was."""
         ...
 
     async def tombstone(self, workflow_id: str, until_ms: int) -> bool:

@@ -61,7 +61,6 @@ QUEUES: Final = msgspec.msgpack.Decoder(Queue)
 
 REMOVE: Final = (
     "DELETE FROM idempotency WHERE n = ?",
-    "DELETE FROM outbox WHERE n = ?",
     "DELETE FROM field WHERE n = ?",
     "DELETE FROM history WHERE n = ?",
     "DELETE FROM due WHERE n = ?",
@@ -70,6 +69,8 @@ REMOVE: Final = (
 )
 FIELDS: Final = "SELECT name, value FROM field WHERE n = ?"
 DUE: Final = "SELECT d.at_ms, e.id, d.task, d.kind FROM due d JOIN execution e ON e.n = d.n"
+WAITS_IN_OUTBOX: Final = "SELECT 1 FROM outbox WHERE n = ? LIMIT 1"
+PUT_ARCHIVE: Final = "INSERT OR REPLACE INTO archive VALUES (?, ?, ?)"
 PUT_TOMBSTONE: Final = "INSERT OR REPLACE INTO tombstone VALUES (?, ?)"
 
 
@@ -228,25 +229,38 @@ class SqliteStore(SqliteRegistry):
         )
         return Known(rows[0][0], rows[0][1], bool(rows[0][2])) if rows else None
 
-    async def remove(self, workflow_id: str, version: int, tombstone_until_ms: int) -> bool:
+    async def remove(
+        self,
+        workflow_id: str,
+        version: int,
+        tombstone_until_ms: int,
+        *,
+        archive: bytes | None = None,
+    ) -> bool:
         await self.prepared()
         known = self._find(workflow_id)
         if known is None or known.version != version:
             return False
+        if self.file.read(WAITS_IN_OUTBOX, known.n):
+            return False
         try:
-            self._remove(workflow_id, known.n, tombstone_until_ms)
+            self._remove(workflow_id, known.n, tombstone_until_ms, archive)
         except StoreFull:
             if not self.file.reserve.spend():
                 raise
-            self._remove(workflow_id, known.n, tombstone_until_ms)
+            self._remove(workflow_id, known.n, tombstone_until_ms, archive)
         self._known.pop(workflow_id, None)
         self._tombstones = True
         self.take_out(workflow_id)
         await self.file.durable()
         return True
 
-    def _remove(self, workflow_id: str, n: int, tombstone_until_ms: int) -> None:
+    def _remove(
+        self, workflow_id: str, n: int, tombstone_until_ms: int, archive: bytes | None
+    ) -> None:
         with self.file.write() as connection:
+            if archive is not None:
+                connection.execute(PUT_ARCHIVE, (workflow_id, self.now_ms(), archive))
             for statement in REMOVE:
                 connection.execute(statement, (n,))
             # Task ids are the workflow's and a dot; "/" is the character after the dot.

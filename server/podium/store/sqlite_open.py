@@ -6,12 +6,15 @@ import contextlib
 import os
 import sqlite3
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from podium.store.port import StoreClosed, StoreFull, StoreUnavailable
 from podium.store.sqlite_errors import translate
-from podium.store.sqlite_schema import SCHEMA, SCHEMA_VERSION
+from podium.store.sqlite_schema import MIGRATIONS, SCHEMA, SCHEMA_VERSION
 from podium.store.wal_frames import PAGE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CACHE_KIB: Final = 32_768
 STATEMENTS_CACHED: Final = 512
@@ -65,12 +68,21 @@ def _take(connection: sqlite3.Connection, path: Path) -> None:
             f"found {version}: it was written by a newer Podium, use that one"
         )
     if version < SCHEMA_VERSION:
-        for statement in SCHEMA:
+        for statement in _missing(version):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     # A write of any kind makes the -wal file exist, so that it can be opened.
     connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'openings'")
     connection.execute("COMMIT")
+
+
+def _missing(version: int) -> Iterator[str]:
+    """Statements that make the present schema of a file with that one; 0 = an empty file."""
+    if version == 0:
+        yield from SCHEMA
+        return
+    for step in range(version, SCHEMA_VERSION):
+        yield from MIGRATIONS[step]
 
 
 def keep_log(database: Path) -> None:

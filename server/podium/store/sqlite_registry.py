@@ -1,4 +1,4 @@
-"""Definitions and logs of the sqlite store: the tables beside executions."""
+"""Definitions, logs and the archive of the sqlite store: the tables beside executions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Row = tuple[str, str, int, bytes]
 
 
 class SqliteRegistry(EmbeddedStore):
-    """The verbs of definitions and logs, and the file they share with the rest."""
+    """The verbs of definitions, logs and the archive, and the file they share with the rest."""
 
     def __init__(
         self, path: Path, now_ms: Callable[[], int], *, sync: Callable[[int], None] | None
@@ -82,6 +82,21 @@ class SqliteRegistry(EmbeddedStore):
         self.check_open()
         generation: int = self.file.read("SELECT value FROM meta WHERE name = 'generation'")[0][0]
         return generation
+
+    async def archived(self, workflow_id: str) -> bytes | None:
+        self.check_open()
+        rows: list[tuple[bytes]] = self.file.read(
+            "SELECT value FROM archive WHERE id = ?", workflow_id
+        )
+        return rows[0][0] if rows else None
+
+    async def remove_archived(self, workflow_id: str) -> bool:
+        await self.prepared()
+        with self.file.write() as connection:
+            cursor = connection.execute("DELETE FROM archive WHERE id = ?", (workflow_id,))
+            gone = cursor.rowcount > 0
+        await self.file.durable()
+        return gone
 
     async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> None:
         await self.prepared()

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+
+ARCHIVE: Final = """CREATE TABLE archive (id TEXT PRIMARY KEY, archived_ms INTEGER NOT NULL,
+    value BLOB NOT NULL)"""
 
 SCHEMA: Final = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
@@ -47,4 +50,7 @@ SCHEMA: Final = (
     """CREATE TABLE log (id INTEGER PRIMARY KEY, task TEXT NOT NULL, at_ms INTEGER NOT NULL,
         text TEXT NOT NULL)""",
     "CREATE INDEX log_task ON log (task)",
+    ARCHIVE,
 )
+MIGRATIONS: Final = {1: (ARCHIVE,)}
+"""Schema version → what makes it the next one."""

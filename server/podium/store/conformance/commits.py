@@ -222,7 +222,11 @@ async def removal_takes_everything_and_leaves_a_tombstone(subject: Subject) -> N
     await store.add_logs(task(1), [(1, "line")])
     until_ms = subject.now_ms() + 1_000
     assert not await store.remove(WORKFLOW, 2, until_ms)
+    assert not await store.remove(WORKFLOW, 1, until_ms)  # its effect waits
+    [entry] = await store.outbox([PARTITION], SERVER)
+    await store.outbox_done(PARTITION, SERVER, [entry.sequence])
     assert await store.remove(WORKFLOW, 1, until_ms)
+    assert await store.archived(WORKFLOW) is None
     assert not await store.remove(WORKFLOW, 1, until_ms)
     assert await store.load(WORKFLOW, None) is None
     assert await store.due(range(PARTITIONS), 10**15, 10) == []
@@ -236,6 +240,21 @@ async def removal_takes_everything_and_leaves_a_tombstone(subject: Subject) -> N
     assert await commit(subject, first()) == Conflict(0, tombstoned=True)
     await subject.advance(1_000)
     assert (await committed(subject, first())).version == 1
+
+
+async def what_is_archived_stays_until_it_is_removed_itself(subject: Subject) -> None:
+    store = subject.store
+    await committed(subject, first())
+    await committed(subject, first(NEIGHBOUR))
+    assert not await store.remove(WORKFLOW, 2, 0, archive=b"no")
+    assert await store.archived(WORKFLOW) is None
+    assert await store.remove(WORKFLOW, 1, 0, archive=b"kept")
+    assert await store.archived(WORKFLOW) == b"kept"
+    assert await store.load(WORKFLOW, None) is None
+    assert await store.archived(NEIGHBOUR) is None
+    assert await store.remove_archived(WORKFLOW)
+    assert not await store.remove_archived(WORKFLOW)
+    assert await store.archived(WORKFLOW) is None
 
 
 async def a_tombstone_forbids_a_start_until_it_ends(subject: Subject) -> None:
@@ -283,6 +302,7 @@ CHECKS: Final = (
     history_is_ordered_and_paged,
     history_beyond_its_limit_loses_the_oldest,
     removal_takes_everything_and_leaves_a_tombstone,
+    what_is_archived_stays_until_it_is_removed_itself,
     a_tombstone_forbids_a_start_until_it_ends,
     scan_pages_through_a_partition,
     a_removed_task_is_not_handed_out,

@@ -1,0 +1,82 @@
+"""Removing executions, with or without an archived copy (S-148, S-149).
+
+One that runs is terminated first, so that its workers, children and parent hear of it. It goes when
+all that is told; commands that come meanwhile are decided as always, and the removal looks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from podium.app.failure import Busy, RequestUnsound
+from podium.app.names import no_workflow, require_workflow_id
+from podium.engine.command import Terminate
+from podium.runtime.letter import Tombstoned, UnknownExecution
+from podium.store import codec
+
+if TYPE_CHECKING:
+    from podium.app.services import Services
+
+TOMBSTONE_MS: Final = 24 * 3_600_000
+"""How long a start that is still on its way to a removed child is kept out."""
+LOOKS_MAX: Final = 200
+LOOK_AGAIN_MS: Final = 50
+REASON: Final = "removed"
+
+
+class Removal:
+    """Removes executions."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def remove(self, workflow_id: str, *, archive: bool) -> None:
+        """Raises RequestUnsound, NotFound, Busy, StoreError. One that was archived before goes
+        for good without `archive`.
+        """
+        require_workflow_id("workflow_id", workflow_id)
+        for _ in range(LOOKS_MAX):
+            try:
+                if await self._try(workflow_id, archive=archive):
+                    return
+            except (UnknownExecution, Tombstoned):
+                await self._remove_archived(workflow_id, archive=archive)
+                return
+            await self._services.clock.sleep(LOOK_AGAIN_MS)
+        raise Busy(
+            f"workflow {workflow_id}: expected that its children and parent are told of its end,"
+            " found some that cannot be reached now; try again"
+        )
+
+    async def _try(self, workflow_id: str, *, archive: bool) -> bool:
+        """Whether it is gone. Raises UnknownExecution, Tombstoned."""
+        executor, store = self._services.executor, self._services.store
+        header = (await executor.read(workflow_id, everything=False)).header
+        assert header is not None, workflow_id
+        if not header.status.terminal:
+            if archive:
+                raise RequestUnsound(
+                    f"Cannot archive workflow: {workflow_id} with status: {header.status}"
+                )
+            await executor.call(workflow_id, Terminate(reason=REASON), "")
+            return False
+        if header.pending:
+            return False
+        loaded = await store.load(workflow_id, None if archive else ())
+        if loaded is None:
+            raise UnknownExecution(workflow_id)
+        kept = await asyncio.to_thread(codec.encode_archive, loaded.fields) if archive else None
+        until_ms = self._services.clock.now_ms() + TOMBSTONE_MS
+        return await store.remove(workflow_id, loaded.version, until_ms, archive=kept)
+
+    async def _remove_archived(self, workflow_id: str, *, archive: bool) -> None:
+        """Nothing is stored but perhaps a copy. Raises NotFound."""
+        store = self._services.store
+        found = (
+            await store.archived(workflow_id) is not None
+            if archive
+            else await store.remove_archived(workflow_id)
+        )
+        if not found:
+            raise no_workflow(workflow_id)
