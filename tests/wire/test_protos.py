@@ -39,7 +39,13 @@ SERVED = {
         "TerminateWorkflow",
     },
     "podium.v1.WorkerService": {"Connect"},
-    "podium.v1.WorkflowService": {"StartWorkflows", "Wait", "Watch"},
+    "podium.v1.WorkflowService": {
+        "Signal",
+        "StartWorkflows",
+        "UpdateVariables",
+        "Wait",
+        "Watch",
+    },
 }
 
 

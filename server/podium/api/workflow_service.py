@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Final
 import grpc
 
 from podium.api.errors import status_of
+from podium.api.frames import STATUSES
 from podium.api.json_payload import payload_of
 from podium.api.method_table import Context, Served, service_handler
 from podium.api.off_loop import convert
 from podium.api.value import ValueUnsound
 from podium.app.start import StartRequest
+from podium.engine.command import Signal, UpdateVariables
+from podium.engine.limits import VARIABLES_BYTES_LIMIT
+from podium.model.execution import TaskStatus
 from podium.v1 import worker_pb2
 from podium.v1 import workflow_pb2 as pb
 
@@ -49,6 +53,8 @@ class WorkflowService:
                 "StartWorkflows": Served(self.start_workflows, pb.StartWorkflowsRequest),
                 "Wait": Served(self.wait, pb.WaitRequest),
                 "Watch": Served(self.watch, pb.WatchRequest),
+                "Signal": Served(self.signal, pb.SignalRequest),
+                "UpdateVariables": Served(self.update_variables, pb.UpdateVariablesRequest),
             },
         )
 
@@ -87,6 +93,22 @@ class WorkflowService:
                 changes=[change for seen in commits for change in _changes_of(seen)]
             )
 
+    async def signal(self, request: pb.SignalRequest, context: Context) -> pb.SignalResponse:
+        del context
+        command = await convert(len(request.output.json), _signal_of, request)
+        found = await self._executions.signal(request.workflow_id, command)
+        if found is None:
+            return pb.SignalResponse()
+        return pb.SignalResponse(workflow_id=found[0], task_id=found[1])
+
+    async def update_variables(
+        self, request: pb.UpdateVariablesRequest, context: Context
+    ) -> pb.UpdateVariablesResponse:
+        del context
+        variables = payload_of("variables", request.variables, bytes_limit=VARIABLES_BYTES_LIMIT)
+        await self._executions.command(request.workflow_id, UpdateVariables(variables=variables))
+        return pb.UpdateVariablesResponse()
+
     async def _start(self, place: str, item: pb.StartItem) -> pb.StartResult:
         try:
             asked = await convert(len(item.input.json), _start_request_of, place, item)
@@ -119,6 +141,22 @@ def _start_request_of(place: str, item: pb.StartItem) -> StartRequest:
         task_to_domain=dict(item.task_to_domain),
         idempotency_key=item.idempotency_key,
         idempotency_strategy=strategy,
+    )
+
+
+def _signal_of(request: pb.SignalRequest) -> Signal:
+    status = TaskStatus.COMPLETED
+    if request.status != worker_pb2.RESULT_STATUS_UNSPECIFIED:
+        found = STATUSES.get(request.status)
+        if found is None:
+            raise ValueUnsound(
+                f"status: expected one of {', '.join(map(str, STATUSES))}, found {request.status}"
+            )
+        status = found
+    return Signal(
+        status=status,
+        output=payload_of("output", request.output),
+        reason=request.reason or None,
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 from podium.app.failure import NotFound, RequestUnsound, shown
 from podium.app.names import bounded_text, no_workflow, require_workflow_id
 from podium.app.reading import ExecutionView, Reader
-from podium.engine.command import Rejected, Rerun, Restart, Terminate
+from podium.engine.command import Rejected, Rerun, Restart, Signal, Terminate
 from podium.engine.identity import split_task_id
 from podium.engine.limits import DEPTH_LIMIT, PAYLOAD_BYTES_LIMIT, WORKFLOW_REASON_CHARS_LIMIT
 from podium.model.execution import HistoryRow
@@ -133,6 +133,36 @@ class Executions:
 
     async def _header(self, workflow_id: str) -> ExecutionHeader:
         return (await self._reader.read(workflow_id, tasks=False)).header
+
+    async def signal(self, workflow_id: str, command: Signal) -> tuple[str, str] | None:
+        """End the first WAIT that is open, in it or in its children (S-174): (execution, task).
+
+        None = nothing waits. Raises as `command`.
+        """
+        require_workflow_id("workflow_id", workflow_id)
+        waiting = [workflow_id]
+        while waiting:
+            asked = waiting.pop()
+            try:
+                outcome = await self._services.executor.call(asked, command, "")
+            except (UnknownExecution, Tombstoned):
+                if asked == workflow_id:
+                    raise no_workflow(workflow_id) from None
+                continue
+            except Rejected:
+                if asked == workflow_id:
+                    raise
+                continue  # a child that has ended meanwhile
+            if outcome.task is not None:
+                return asked, outcome.task.id
+            waiting += reversed(await self._children_of(asked))
+        return None
+
+    async def _children_of(self, workflow_id: str) -> list[str]:
+        """Those that its tasks wait for, in the order of the tasks."""
+        view = await self._reader.read(workflow_id, tasks=True)
+        records = [task.record for task in view.tasks if not task.record.status.terminal]
+        return [record.sub_workflow_id for record in records if record.sub_workflow_id]
 
     async def wait(self, workflow_id: str, timeout_ms: int) -> ExecutionView:
         """Wait until it has ended or the time is over. Raises as `get`."""

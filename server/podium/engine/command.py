@@ -138,6 +138,20 @@ class SkipTask(msgspec.Struct, frozen=True, kw_only=True):
     output: Payload = EMPTY
 
 
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """End the first WAIT task that waits (S-174), as a report on it would."""
+
+    status: TaskStatus = TaskStatus.COMPLETED
+    output: Payload = EMPTY
+    reason: str | None = None
+
+
+class UpdateVariables(msgspec.Struct, frozen=True, kw_only=True):
+    """Set entries of the workflow's variables, as a SET_VARIABLE would."""
+
+    variables: Payload
+
+
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
     """Go on with an execution that failed: its unsuccessful tasks are tried again (S-090 ff.).
 
@@ -215,6 +229,8 @@ Command: TypeAlias = (
     | Resume
     | ResetCallbacks
     | SkipTask
+    | Signal
+    | UpdateVariables
     | Retry
     | Revive
     | Restart

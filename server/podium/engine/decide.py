@@ -25,9 +25,11 @@ from podium.engine.command import (
     Resume,
     Retry,
     Revive,
+    Signal,
     SkipTask,
     Start,
     Terminate,
+    UpdateVariables,
     Verdict,
 )
 from podium.engine.drive import driven
@@ -37,6 +39,7 @@ from podium.engine.pausing import pause, reset_callbacks, unpause
 from podium.engine.reopening import retry_execution, revive
 from podium.engine.report import close_child, report_result
 from podium.engine.restarting import rerun, restart
+from podium.engine.signalling import signal, update_variables
 from podium.engine.skipping import skip
 from podium.engine.timeouts import due
 
@@ -46,10 +49,10 @@ if TYPE_CHECKING:
 
 OK = Outcome(Verdict.OK)
 ProgressCommand: TypeAlias = ReportResult | CloseChild | Due | LeaseCommand
-ControlCommand: TypeAlias = Pause | Resume | ResetCallbacks | SkipTask
+ControlCommand: TypeAlias = Pause | Resume | ResetCallbacks | SkipTask | Signal | UpdateVariables
 AgainCommand: TypeAlias = Retry | Revive | Restart | Rerun
 OutsideCommand: TypeAlias = Start | Terminate | Continue | FailFailureWorkflow
-CONTROL: Final = (Pause, Resume, ResetCallbacks, SkipTask)
+CONTROL: Final = (Pause, Resume, ResetCallbacks, SkipTask, Signal, UpdateVariables)
 AGAIN: Final = (Retry, Revive, Restart, Rerun)
 OUTSIDE: Final = (Start, Terminate, Continue, FailFailureWorkflow)
 
@@ -103,6 +106,10 @@ def control(draft: Draft, command: ControlCommand) -> Asking[Outcome]:
             return (yield from reset_callbacks(draft))
         case SkipTask():
             return (yield from skip(draft, command))
+        case Signal():
+            return (yield from signal(draft, command))
+        case UpdateVariables():
+            return (yield from update_variables(draft, command))
         case _:
             assert_never(command)
 

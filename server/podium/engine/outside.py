@@ -26,6 +26,7 @@ from podium.engine.ending import (
 )
 from podium.engine.gathering import OutputTooLarge
 from podium.engine.graph import NONE
+from podium.engine.lifecycle import require_state
 from podium.engine.limits import WORKFLOW_REASON_CHARS_LIMIT
 from podium.engine.pausing import call_back, release
 from podium.engine.reopening import retry, retry_children
@@ -99,8 +100,7 @@ def terminate(draft: State, command: Terminate) -> Asking[Outcome]:
     header = draft.head
     if header.status is WorkflowStatus.TERMINATED or (command.by_parent and header.status.terminal):
         return Outcome(Verdict.NOOP)
-    if header.status is WorkflowStatus.COMPLETED:
-        raise Rejected("FAILED_PRECONDITION", "Cannot terminate a COMPLETED workflow.")
+    require_state(header, "Terminate")
     if header.status.terminal:
         draft.set_status(WorkflowStatus.TERMINATED)
         reason = command.reason

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from podium.engine.command import Outcome, Rejected, Verdict
+from podium.engine.command import Outcome, Verdict
 from podium.engine.ending import leave_sweep
+from podium.engine.lifecycle import require_state
 from podium.engine.schedule import definition_of, locate
 from podium.engine.state import known_tasks, want_all
 from podium.engine.timing import HELD_MS, has, waiting_deadlines, without, workflow_deadline_ms
@@ -30,12 +31,7 @@ if TYPE_CHECKING:
 def pause(draft: State) -> Asking[Outcome]:
     """Nothing new is decided from now on; children go on (S-077)."""
     header = draft.head
-    if header.status.terminal:
-        raise Rejected(
-            "FAILED_PRECONDITION",
-            f"Workflow {header.id} has ended, status cannot be updated: expected RUNNING,"
-            f" found {header.status}",
-        )
+    require_state(header, "Pause")
     if header.status is WorkflowStatus.PAUSED:
         return Outcome(Verdict.NOOP)
     draft.set_status(WorkflowStatus.PAUSED)
@@ -45,13 +41,7 @@ def pause(draft: State) -> Asking[Outcome]:
 
 def unpause(draft: State) -> Asking[Outcome]:
     """Go on with what waited; the clock of the execution's timeout starts anew (S-079)."""
-    header = draft.head
-    if header.status is not WorkflowStatus.PAUSED:
-        raise Rejected(
-            "FAILED_PRECONDITION",
-            f"The workflow {header.id} is not PAUSED so cannot resume. Current status is"
-            f" {header.status}",
-        )
+    require_state(draft.head, "Resume")
     draft.set_status(WorkflowStatus.RUNNING)
     draft.header = replace(
         draft.head,
@@ -92,11 +82,7 @@ def waiting_for(draft: State, wanted: Callable[[TaskRecord], bool]) -> list[Task
 
 def reset_callbacks(draft: State) -> Asking[Outcome]:
     """Worker tasks that wait for their callback are ready now."""
-    header = draft.head
-    if header.status.terminal:
-        raise Rejected(
-            "FAILED_PRECONDITION", f"Workflow is in terminal state. Status = {header.status}"
-        )
+    require_state(draft.head, "ResetCallbacks")
     yield from call_back(draft)
     return Outcome(Verdict.OK)
 

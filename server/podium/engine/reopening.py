@@ -8,13 +8,14 @@ scheduled. Until that is done a cursor is on the way, so nothing is complete mea
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from podium.engine.command import Outcome, Rejected, Retry, Revive, Verdict
 from podium.engine.ending import leave_sweep, tell_parent
 from podium.engine.leases import current_attempt
+from podium.engine.lifecycle import NOTHING, require_state
 from podium.engine.operators.table import operator_of
 from podium.engine.pausing import waiting_for
 from podium.engine.recounting import recount
@@ -31,27 +32,25 @@ if TYPE_CHECKING:
     from podium.engine.state import Asking, State
     from podium.model.execution import ExecutionHeader, TaskRecord
 
-NOTHING: Final = (
-    "There are no retryable tasks! Use restart if you want to attempt entire workflow execution"
-    " again."
-)
-
 
 def retry_execution(draft: State, command: Retry) -> Asking[Outcome]:
     """Try all unsuccessful tasks again; of failed children, on wish, go on with the child."""
     header = draft.head
     if not header.status.terminal and command.by_parent:
         return Outcome(Verdict.NOOP)  # it runs, and will report
+    if not command.by_parent:
+        require_state(header, "Retry")
     yield from want_all(draft)
     retried = waiting_for(draft, unsuccessful)
     nothing = not (retried or header.rerun) and header.status is not WorkflowStatus.TIMED_OUT
-    if header.status.terminal and (nothing or ended_on_purpose(header)):
+    if nothing or ended_on_purpose(header):
         if command.by_parent:  # the parent waits for it
             draft.header = replace(header)
             tell_parent(draft)
             return Outcome(Verdict.OK)
-        raise Rejected("FAILED_PRECONDITION", f"{NOTHING} Found {header.id} {header.status}.")
-    check_ended(header, f"Workflow is still running. status={header.status}")
+        text = NOTHING.format(id=header.id, status=header.status)
+        raise Rejected("FAILED_PRECONDITION", text)
+    require_settled(header)
     reopen_execution(draft, tell=not command.by_parent)
     yield from try_again(draft, "retry_children" if command.resume_children else "retry")
     return Outcome(Verdict.OK)
@@ -82,10 +81,8 @@ def revive(draft: State, command: Revive) -> Asking[Outcome]:
     return Outcome(Verdict.OK)
 
 
-def check_ended(header: ExecutionHeader, otherwise: str) -> None:
-    """Raises Rejected where the execution runs, or is still cancelling its tasks."""
-    if not header.status.terminal:
-        raise Rejected("FAILED_PRECONDITION", otherwise)
+def require_settled(header: ExecutionHeader) -> None:
+    """Raises Rejected where an execution that ended is still cancelling its tasks."""
     if header.pending:
         raise Rejected(
             "FAILED_PRECONDITION",

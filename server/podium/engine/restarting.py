@@ -14,9 +14,10 @@ from podium.engine.command import Outcome, Rejected, Rerun, Restart, Verdict
 from podium.engine.ending import tell_parent
 from podium.engine.gathering import latest
 from podium.engine.identity import split_task_id
+from podium.engine.lifecycle import require_state
 from podium.engine.reach import behind
 from podium.engine.removing import FROM_THE_START, takes_input
-from podium.engine.reopening import check_ended, reopen_execution, try_again
+from podium.engine.reopening import reopen_execution, require_settled, try_again
 from podium.engine.schedule import await_again, locate
 from podium.engine.settle import JOINS
 from podium.engine.state import want_all, want_payloads, want_task
@@ -33,11 +34,8 @@ if TYPE_CHECKING:
 def restart(draft: State, command: Restart) -> Asking[Outcome]:
     """From the start, by its own definition or by the one that is given; created now (S-084)."""
     header = draft.head
-    check_ended(
-        header,
-        f"Workflow: {header.id} is not in terminal state, unable to restart."
-        f" Found {header.status}.",
-    )
+    require_state(header, "Restart")
+    require_settled(header)
     completed = header.status is WorkflowStatus.COMPLETED
     if completed and not draft.graph.definition.restartable:
         raise Rejected("NOT_FOUND", f"Workflow: {header.id} is non-restartable")
@@ -75,10 +73,8 @@ def rerun(draft: State, command: Rerun) -> Asking[Outcome]:
 def rerun_ended(draft: State, command: Rerun) -> Asking[None]:
     """Raises Rejected before anything changed."""
     header = draft.head
-    check_ended(
-        header,
-        f"Workflow: {header.id} is not in terminal state, unable to rerun. Found {header.status}.",
-    )
+    require_state(header, "Rerun")
+    require_settled(header)
     yield from want_all(draft)
     yield from want_payloads(draft)
     begin = None

@@ -9,11 +9,12 @@ from msgspec.structs import replace
 from podium.engine.command import Outcome, Rejected, SkipTask, Verdict
 from podium.engine.graph import NONE, Place
 from podium.engine.identity import task_key
+from podium.engine.lifecycle import require_state
 from podium.engine.schedule import draft_task
 from podium.engine.settle import count_member, joins_of
 from podium.engine.state import want_task
 from podium.engine.work import Step
-from podium.model.execution import TaskStatus, WorkflowStatus
+from podium.model.execution import TaskStatus
 
 if TYPE_CHECKING:
     from podium.engine.state import Asking, State
@@ -22,12 +23,7 @@ if TYPE_CHECKING:
 def skip(draft: State, command: SkipTask) -> Asking[Outcome]:
     """Record the task as SKIPPED with the given data; joins count it, and the flow will pass it."""
     header, ref = draft.head, command.ref
-    if header.status is not WorkflowStatus.RUNNING:
-        raise Rejected(
-            "FAILED_PRECONDITION",
-            f"The workflow {header.id} is not running so the task referenced by {ref} cannot be"
-            f" skipped: expected RUNNING, found {header.status}",
-        )
+    require_state(header, "SkipTask")
     node = next((node for node in draft.graph.nodes if node.ref == ref), None)
     if node is None:
         raise Rejected(

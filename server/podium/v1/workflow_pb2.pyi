@@ -51,6 +51,113 @@ IDEMPOTENCY_STRATEGY_FAIL_ON_RUNNING: IdempotencyStrategy.ValueType  # 3
 Global___IdempotencyStrategy: _TypeAlias = IdempotencyStrategy  # noqa: Y015
 
 @_typing.final
+class SignalRequest(_message.Message):
+    """Names the execution to signal, and how its WAIT ends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    workflow_id: _builtins.str
+    """The execution."""
+    status: _worker_pb2.ResultStatus.ValueType
+    """How the task ends; not set = COMPLETED. IN_PROGRESS stores the output, and it waits on."""
+    reason: _builtins.str
+    """Why, where it failed."""
+    @_builtins.property
+    def output(self) -> _worker_pb2.Payload:
+        """Output of the task; not set = {}."""
+
+    def __init__(
+        self,
+        *,
+        workflow_id: _builtins.str = ...,
+        status: _worker_pb2.ResultStatus.ValueType = ...,
+        output: _worker_pb2.Payload | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["output", b"output", "reason", b"reason", "status", b"status", "workflow_id", b"workflow_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignalRequest: _TypeAlias = SignalRequest  # noqa: Y015
+
+@_typing.final
+class SignalResponse(_message.Message):
+    """What was signalled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    workflow_id: _builtins.str
+    """The execution in which the task is: the one asked for, or a child of it. Empty = none waits."""
+    task_id: _builtins.str
+    """The task. Empty = none waits."""
+    def __init__(
+        self,
+        *,
+        workflow_id: _builtins.str = ...,
+        task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id", "workflow_id", b"workflow_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignalResponse: _TypeAlias = SignalResponse  # noqa: Y015
+
+@_typing.final
+class UpdateVariablesRequest(_message.Message):
+    """Entries to set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+    VARIABLES_FIELD_NUMBER: _builtins.int
+    workflow_id: _builtins.str
+    """The execution."""
+    @_builtins.property
+    def variables(self) -> _worker_pb2.Payload:
+        """Name and new value; what it does not name stays."""
+
+    def __init__(
+        self,
+        *,
+        workflow_id: _builtins.str = ...,
+        variables: _worker_pb2.Payload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["variables", b"variables"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["variables", b"variables", "workflow_id", b"workflow_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateVariablesRequest: _TypeAlias = UpdateVariablesRequest  # noqa: Y015
+
+@_typing.final
+class UpdateVariablesResponse(_message.Message):
+    """They are set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateVariablesResponse: _TypeAlias = UpdateVariablesResponse  # noqa: Y015
+
+@_typing.final
 class StartWorkflowsRequest(_message.Message):
     """A batch of starts."""
 

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class WorkflowServiceStub:
-    """Starts executions in batches, waits for their end, and streams their changes.
+    """Starts executions in batches, waits for their end, streams their changes, and signals them.
     """
 
     def __init__(self, channel):
@@ -50,10 +50,20 @@ class WorkflowServiceStub:
                 request_serializer=podium_dot_v1_dot_workflow__pb2.WatchRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_workflow__pb2.WatchResponse.FromString,
                 _registered_method=True)
+        self.Signal = channel.unary_unary(
+                '/podium.v1.WorkflowService/Signal',
+                request_serializer=podium_dot_v1_dot_workflow__pb2.SignalRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_workflow__pb2.SignalResponse.FromString,
+                _registered_method=True)
+        self.UpdateVariables = channel.unary_unary(
+                '/podium.v1.WorkflowService/UpdateVariables',
+                request_serializer=podium_dot_v1_dot_workflow__pb2.UpdateVariablesRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_workflow__pb2.UpdateVariablesResponse.FromString,
+                _registered_method=True)
 
 
 class WorkflowServiceServicer:
-    """Starts executions in batches, waits for their end, and streams their changes.
+    """Starts executions in batches, waits for their end, streams their changes, and signals them.
     """
 
     def StartWorkflows(self, request, context):
@@ -109,6 +119,42 @@ class WorkflowServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Signal(self, request, context):
+        """Ends the WAIT task that an execution waits at: the first one that is open, else the first in
+        its children, theirs before those of later tasks. Not safe to repeat blindly: a second signal
+        ends the next one.
+
+        Status codes:
+        - OK: durably stored; an empty task_id says that nothing waits.
+        - INVALID_ARGUMENT: no workflow id, a status that is none, or an output that is no JSON object.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it has ended.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether the signal was
+        stored is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateVariables(self, request, context):
+        """Sets entries of an execution's variables; expressions that are evaluated later read them. Safe
+        to repeat.
+
+        Status codes:
+        - OK: durably stored.
+        - INVALID_ARGUMENT: no workflow id, variables that are no JSON object, or over 256 KiB in all.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it has ended.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkflowServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -127,6 +173,16 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     request_deserializer=podium_dot_v1_dot_workflow__pb2.WatchRequest.FromString,
                     response_serializer=podium_dot_v1_dot_workflow__pb2.WatchResponse.SerializeToString,
             ),
+            'Signal': grpc.unary_unary_rpc_method_handler(
+                    servicer.Signal,
+                    request_deserializer=podium_dot_v1_dot_workflow__pb2.SignalRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_workflow__pb2.SignalResponse.SerializeToString,
+            ),
+            'UpdateVariables': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateVariables,
+                    request_deserializer=podium_dot_v1_dot_workflow__pb2.UpdateVariablesRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_workflow__pb2.UpdateVariablesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'podium.v1.WorkflowService', rpc_method_handlers)
@@ -136,7 +192,7 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkflowService:
-    """Starts executions in batches, waits for their end, and streams their changes.
+    """Starts executions in batches, waits for their end, streams their changes, and signals them.
     """
 
     @staticmethod
@@ -210,6 +266,60 @@ class WorkflowService:
             '/podium.v1.WorkflowService/Watch',
             podium_dot_v1_dot_workflow__pb2.WatchRequest.SerializeToString,
             podium_dot_v1_dot_workflow__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Signal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.WorkflowService/Signal',
+            podium_dot_v1_dot_workflow__pb2.SignalRequest.SerializeToString,
+            podium_dot_v1_dot_workflow__pb2.SignalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateVariables(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.WorkflowService/UpdateVariables',
+            podium_dot_v1_dot_workflow__pb2.UpdateVariablesRequest.SerializeToString,
+            podium_dot_v1_dot_workflow__pb2.UpdateVariablesResponse.FromString,
             options,
             channel_credentials,
             insecure,

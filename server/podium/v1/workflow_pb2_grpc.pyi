@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class WorkflowServiceStub:
-    """Starts executions in batches, waits for their end, and streams their changes."""
+    """Starts executions in batches, waits for their end, streams their changes, and signals them."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -74,10 +74,38 @@ class WorkflowServiceStub:
     - UNAVAILABLE: the server is stopping, or its store does not answer; watch again.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
+    Signal: _grpc.UnaryUnaryMultiCallable[_workflow_pb2.SignalRequest, _workflow_pb2.SignalResponse]
+    """Ends the WAIT task that an execution waits at: the first one that is open, else the first in
+    its children, theirs before those of later tasks. Not safe to repeat blindly: a second signal
+    ends the next one.
+
+    Status codes:
+    - OK: durably stored; an empty task_id says that nothing waits.
+    - INVALID_ARGUMENT: no workflow id, a status that is none, or an output that is no JSON object.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it has ended.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether the signal was
+      stored is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    UpdateVariables: _grpc.UnaryUnaryMultiCallable[_workflow_pb2.UpdateVariablesRequest, _workflow_pb2.UpdateVariablesResponse]
+    """Sets entries of an execution's variables; expressions that are evaluated later read them. Safe
+    to repeat.
+
+    Status codes:
+    - OK: durably stored.
+    - INVALID_ARGUMENT: no workflow id, variables that are no JSON object, or over 256 KiB in all.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it has ended.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
 
 @_typing.type_check_only
 class WorkflowServiceAsyncStub(WorkflowServiceStub):
-    """Starts executions in batches, waits for their end, and streams their changes."""
+    """Starts executions in batches, waits for their end, streams their changes, and signals them."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     StartWorkflows: _aio.UnaryUnaryMultiCallable[_workflow_pb2.StartWorkflowsRequest, _workflow_pb2.StartWorkflowsResponse]  # type: ignore[assignment]
@@ -121,9 +149,37 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     - UNAVAILABLE: the server is stopping, or its store does not answer; watch again.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
+    Signal: _aio.UnaryUnaryMultiCallable[_workflow_pb2.SignalRequest, _workflow_pb2.SignalResponse]  # type: ignore[assignment]
+    """Ends the WAIT task that an execution waits at: the first one that is open, else the first in
+    its children, theirs before those of later tasks. Not safe to repeat blindly: a second signal
+    ends the next one.
+
+    Status codes:
+    - OK: durably stored; an empty task_id says that nothing waits.
+    - INVALID_ARGUMENT: no workflow id, a status that is none, or an output that is no JSON object.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it has ended.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether the signal was
+      stored is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    UpdateVariables: _aio.UnaryUnaryMultiCallable[_workflow_pb2.UpdateVariablesRequest, _workflow_pb2.UpdateVariablesResponse]  # type: ignore[assignment]
+    """Sets entries of an execution's variables; expressions that are evaluated later read them. Safe
+    to repeat.
+
+    Status codes:
+    - OK: durably stored.
+    - INVALID_ARGUMENT: no workflow id, variables that are no JSON object, or over 256 KiB in all.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it has ended.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
 
 class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Starts executions in batches, waits for their end, and streams their changes."""
+    """Starts executions in batches, waits for their end, streams their changes, and signals them."""
 
     @_abc_1.abstractmethod
     def StartWorkflows(
@@ -181,6 +237,46 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         - CANCELLED: the caller went away.
         - RESOURCE_EXHAUSTED: too many streams are open (5,000).
         - UNAVAILABLE: the server is stopping, or its store does not answer; watch again.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def Signal(
+        self,
+        request: _workflow_pb2.SignalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workflow_pb2.SignalResponse, _abc.Awaitable[_workflow_pb2.SignalResponse]]:
+        """Ends the WAIT task that an execution waits at: the first one that is open, else the first in
+        its children, theirs before those of later tasks. Not safe to repeat blindly: a second signal
+        ends the next one.
+
+        Status codes:
+        - OK: durably stored; an empty task_id says that nothing waits.
+        - INVALID_ARGUMENT: no workflow id, a status that is none, or an output that is no JSON object.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it has ended.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether the signal was
+          stored is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateVariables(
+        self,
+        request: _workflow_pb2.UpdateVariablesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workflow_pb2.UpdateVariablesResponse, _abc.Awaitable[_workflow_pb2.UpdateVariablesResponse]]:
+        """Sets entries of an execution's variables; expressions that are evaluated later read them. Safe
+        to repeat.
+
+        Status codes:
+        - OK: durably stored.
+        - INVALID_ARGUMENT: no workflow id, variables that are no JSON object, or over 256 KiB in all.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it has ended.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
         - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
