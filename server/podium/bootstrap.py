@@ -145,6 +145,7 @@ class Server:
             ids=ids,
             polls=self._runtime.polls,
             watch=self._runtime.watch,
+            parking=self._runtime.parking,
         )
         self._task_log = TaskLog(self._store)
         self._streams = 0

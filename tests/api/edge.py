@@ -20,7 +20,7 @@ from podium.registry.registry import Registry
 from podium.runtime.clock import SystemClock, SystemIds
 from podium.runtime.service import Runtime, Settings
 from podium.sandbox.pool import Sandbox
-from podium.v1 import workflow_pb2_grpc
+from podium.v1 import admin_pb2_grpc, workflow_pb2_grpc
 from tests.runtime.rig import CountingStore
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Edge:
             ids=SystemIds(),
             polls=ToldDesk(self.runtime.polls, self.parked),  # pyright: ignore[reportArgumentType]
             watch=self.runtime.watch,
+            parking=self.runtime.parking,
         )
         self.admission = admission
 
@@ -104,6 +105,7 @@ class Edge:
         self.metadata = metadata_grpc.MetadataServiceStub(self.channel)
         self.workflows = workflow_grpc.WorkflowServiceStub(self.channel)
         self.tasks = task_grpc.TaskServiceStub(self.channel)
+        self.admin = admin_pb2_grpc.AdminServiceStub(self.channel)
         self.podium = workflow_pb2_grpc.WorkflowServiceStub(self.channel)
         return self
 

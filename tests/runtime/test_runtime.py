@@ -12,7 +12,7 @@ from podium.model.definition import SubWorkflowParams, WorkflowDef, WorkflowTask
 from podium.model.execution import TaskStatus, WorkflowStatus
 from podium.model.queue import Queue
 from podium.protocol.frame import LeaseName, ResultVerdict
-from podium.runtime.letter import DecisionFailed, UnknownExecution
+from podium.runtime.letter import Parked, UnknownExecution
 from podium.store.port import StoreFull, StoreUnavailable
 from tests.runtime.rig import EVENT_S, Hand, Rig, chain, quick
 
@@ -232,7 +232,7 @@ async def test_a_decision_that_raises_harms_only_its_own_execution(
             return real(work, answer)  # pyright: ignore[reportArgumentType]
 
         monkeypatch.setattr(server.deciding, "_advance", poisoned)
-        with pytest.raises(DecisionFailed) as failed:
+        with pytest.raises(Parked) as failed:
             await server.executor.call(bad, Terminate(reason=None), "test")
         assert "secret" not in str(failed.value)
         await server.executor.call(good, Terminate(reason=None), "test")

@@ -129,6 +129,7 @@ class Node:
                 ids=ids,
                 polls=runtime.polls,
                 watch=runtime.watch,
+                parking=runtime.parking,
             )
         )
         runtime.members.on_silent = self._give_up_streams

@@ -38,6 +38,7 @@ SERVED = {
         "GetWorkflowStatus",
         "TerminateWorkflow",
     },
+    "podium.v1.AdminService": {"ListParked", "PurgeParked", "RetryParked"},
     "podium.v1.WorkerService": {"Connect"},
     "podium.v1.WorkflowService": {
         "Signal",

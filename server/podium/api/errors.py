@@ -21,7 +21,7 @@ from podium.registry.failure import (
     DefinitionUnsound,
     RegistryFailure,
 )
-from podium.runtime.letter import Overloaded, Tombstoned, UnknownExecution
+from podium.runtime.letter import Overloaded, Parked, Tombstoned, UnknownExecution
 from podium.store.port import StoreError, StoreFull
 
 if TYPE_CHECKING:
@@ -54,6 +54,10 @@ SPOKEN: Final[Mapping[type[Exception], StatusCode]] = {
     ChildUnknown: StatusCode.FAILED_PRECONDITION,
 }
 """Failures with a `message` for the client."""
+PARKED: Final = (
+    "expected a workflow that can be decided, found it parked after five faults of the server;"
+    " podium.v1.AdminService/ListParked tells more; nothing was changed"
+)
 FIXED: Final[Mapping[type[Exception], tuple[StatusCode, str]]] = {
     StoreFull: (
         StatusCode.RESOURCE_EXHAUSTED,
@@ -68,6 +72,7 @@ FIXED: Final[Mapping[type[Exception], tuple[StatusCode, str]]] = {
         "expected fewer starts, found the server overloaded; nothing was started",
     ),
     Tombstoned: (StatusCode.NOT_FOUND, "expected the id of a workflow, found that it was removed"),
+    Parked: (StatusCode.FAILED_PRECONDITION, PARKED),
     UnknownExecution: (StatusCode.NOT_FOUND, "expected the id of a workflow, found none with it"),
     DecodeError: (
         StatusCode.INVALID_ARGUMENT,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import grpc.aio
 from grpc_reflection.v1alpha import reflection
 
+from podium.api.admin_service import AdminService
 from podium.api.conductor_events import event_handler
 from podium.api.conductor_metadata import MetadataService
 from podium.api.conductor_tasks import TaskService
@@ -30,7 +31,7 @@ from podium.conductor import (
     task_service_pb2,
     workflow_service_pb2,
 )
-from podium.v1 import worker_pb2, worker_pb2_grpc, workflow_pb2
+from podium.v1 import admin_pb2, worker_pb2, worker_pb2_grpc, workflow_pb2
 
 if TYPE_CHECKING:
     from podium.api.worker_service import WorkerService
@@ -47,6 +48,7 @@ SERVICES: Final = (
             event_service_pb2,
             worker_pb2,
             workflow_pb2,
+            admin_pb2,
         )
         for service in file.DESCRIPTOR.services_by_name.values()
     ),
@@ -89,6 +91,7 @@ def build_server(
             MetadataService(services.registry).handler(),
             event_handler(),
             WorkflowService(starts=starts, executions=executions).handler(),
+            AdminService(services.parking).handler(),
             (health or Health()).handler(SERVICES),
         )
     )

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from podium.registry.registry import Registry
     from podium.runtime.clock import Clock, Ids
     from podium.runtime.executor import Executor
+    from podium.runtime.parking import Parking
     from podium.runtime.polls import PollDesk
     from podium.runtime.watch import Watch
     from podium.store.port import Store
@@ -25,3 +26,4 @@ class Services:
     ids: Ids
     polls: PollDesk
     watch: Watch
+    parking: Parking

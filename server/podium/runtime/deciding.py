@@ -20,8 +20,10 @@ from podium.runtime.letter import (
     AlreadyRecorded,
     DecisionFailed,
     Letter,
+    Parked,
     Tombstoned,
     UnknownExecution,
+    reply_all,
 )
 from podium.runtime.mailbox import Mailbox, Work, unborn
 from podium.store import codec
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from podium.runtime.committer import Committer
     from podium.runtime.loading import Loader
     from podium.runtime.mailbox import Aftermath, Evaluator
+    from podium.runtime.parking import Parking
     from podium.store.port import CommitResult
 
 LOG = logging.getLogger("podium.executor")
@@ -63,10 +66,12 @@ class Deciding:
         clock: Clock,
         ids: Ids,
         evaluator: Evaluator,
+        parking: Parking,
         incarnation: str,
         shared: bool,
     ) -> None:
         self._evaluator = evaluator
+        self._parking = parking
         self._loader = loader
         self._committer = committer
         self._cache = cache
@@ -82,6 +87,9 @@ class Deciding:
 
     def begin(self, mailbox: Mailbox) -> None:
         letters, mailbox.waiting = mailbox.waiting, []
+        if self._parking.holds(mailbox.workflow_id):
+            self._refuse(mailbox, letters)
+            return
         entry = self._cache.get(mailbox.workflow_id)
         if entry is None and mailbox.failures == 0:
             entry = unborn(letters)
@@ -97,12 +105,15 @@ class Deciding:
             task.cancel()
 
     async def _load_and_go(self, mailbox: Mailbox, letters: list[Letter]) -> None:
-        entry = await self._load_patiently(mailbox, letters)
+        try:
+            entry = await self._load_patiently(mailbox, letters)
+        except Exception as error:  # noqa: BLE001 - what is stored cannot be read: its own harm
+            self._blame(mailbox, letters, letters[0], error)
+            return
         if entry is None:
             entry = unborn(letters)
         if entry is None:
-            for letter in letters:
-                letter.reply(UnknownExecution(mailbox.workflow_id), None)
+            reply_all(letters, UnknownExecution(mailbox.workflow_id))
             self.released(mailbox)
             return
         self._go(mailbox, self._work(mailbox, entry, letters, fresh=True))
@@ -141,14 +152,12 @@ class Deciding:
         while need is not None:
             try:
                 answer = await self._answer(mailbox, work, need)
+                if answer is None:  # the stored version moved on: start over
+                    self._again(mailbox, work)
+                    return
+                need = self._advance(work, answer)
             except StoreError:
                 await self._wait_for_store(mailbox)
-                continue
-            if answer is None:  # the stored version moved on: start over
-                self._again(mailbox, work)
-                return
-            try:
-                need = self._advance(work, answer)
             except Exception as error:  # noqa: BLE001 - it harms only its own execution
                 self._raised(mailbox, work, error)
                 return
@@ -211,18 +220,36 @@ class Deciding:
 
     def _raised(self, mailbox: Mailbox, work: Work, error: Exception) -> None:
         """decide raised: nothing of the draft is kept; the letter at fault is tried a few times."""
-        LOG.error("decide raised for workflow %s: %s", mailbox.workflow_id, error, exc_info=error)
-        self._give_back(work)
-        self._cache.drop(mailbox.workflow_id)
+        work.give_back()
         guilty = work.letters[min(len(work.decided), len(work.letters) - 1)]
+        self._blame(mailbox, work.letters, guilty, error)
+
+    def _blame(
+        self, mailbox: Mailbox, letters: list[Letter], guilty: Letter, error: Exception
+    ) -> None:
+        LOG.error("decide raised for workflow %s: %s", mailbox.workflow_id, error, exc_info=error)
+        self._cache.drop(mailbox.workflow_id)
         guilty.raised += 1
-        keep = [letter for letter in work.letters if letter is not guilty]
-        if guilty.raised < RAISES_MAX:
-            keep.append(guilty)
-        else:
-            guilty.reply(DecisionFailed(mailbox.workflow_id), None)
-        mailbox.waiting = keep + mailbox.waiting
         mailbox.failures += 1
+        keep = [letter for letter in letters if letter is not guilty]
+        if guilty.raised < RAISES_MAX:
+            mailbox.waiting = [*keep, guilty, *mailbox.waiting]
+        elif isinstance(guilty.command, Start):  # nothing is stored: there is nothing to set aside
+            guilty.reply(DecisionFailed(mailbox.workflow_id), None)
+            mailbox.waiting = keep + mailbox.waiting
+        else:
+            spawn(self._tasks, self._park(mailbox, letters, guilty, error))
+            return
+        self.released(mailbox)
+
+    async def _park(
+        self, mailbox: Mailbox, letters: list[Letter], guilty: Letter, error: Exception
+    ) -> None:
+        await self._parking.park(mailbox.workflow_id, type(guilty.command).__name__, error)
+        self._refuse(mailbox, letters)
+
+    def _refuse(self, mailbox: Mailbox, letters: list[Letter]) -> None:
+        reply_all(letters, Parked(mailbox.workflow_id))
         self.released(mailbox)
 
     # Committing
@@ -235,7 +262,7 @@ class Deciding:
             self._raised(mailbox, work, error)
             return
         if transition is None and not work.fresh:  # perhaps the cache is behind the store: look
-            self._give_back(work)
+            work.give_back()
             self._again(mailbox, work)
             return
         if transition is None:
@@ -269,7 +296,7 @@ class Deciding:
             mailbox.failures += 1
             spawn(self._tasks, self._find_out(mailbox, work, transition))
             return
-        self._give_back(work)
+        work.give_back()
         self._cache.drop(mailbox.workflow_id)
         if isinstance(result, Exists):
             work.letters[0].reply(AlreadyRecorded(result.workflow_id), None)
@@ -300,8 +327,7 @@ class Deciding:
     def _conflicted(self, mailbox: Mailbox, work: Work, conflict: Conflict) -> None:
         self.conflicts += 1
         if conflict.tombstoned:
-            for letter in work.letters:
-                letter.reply(Tombstoned(mailbox.workflow_id), None)
+            reply_all(work.letters, Tombstoned(mailbox.workflow_id))
             self.released(mailbox)
             return
         mailbox.failures += 1
@@ -325,7 +351,7 @@ class Deciding:
             return
         if found == "overtaken":
             await self._repair(mailbox)
-        self._give_back(work)
+        work.give_back()
         await self._again_later(mailbox, work, self._retry_wait_ms(mailbox))
 
     async def _repair(self, mailbox: Mailbox) -> None:
@@ -366,11 +392,3 @@ class Deciding:
     def _answer_all(self, work: Work, header: ExecutionHeader | None) -> None:
         for letter, outcome in work.decided:
             letter.reply(outcome, header)
-
-    def _give_back(self, work: Work) -> None:
-        for seat, _ in work.seats:
-            seat.give_back()
-        work.seats.clear()
-        if work.seat is not None:
-            work.seat.give_back()
-            work.seat = None

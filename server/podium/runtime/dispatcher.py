@@ -17,6 +17,7 @@ from podium.engine.command import GrantLease, Outcome, Verdict
 from podium.model.execution import Lease
 from podium.model.queue import UNLIMITED, Queue, Ready
 from podium.runtime.clock import spawn
+from podium.runtime.letter import Parked
 from podium.runtime.seats import QueueState, WorkerSeat
 from podium.store.port import Assigned, Claim, Release, Settle, StoreError
 
@@ -242,7 +243,7 @@ class Dispatcher:
                 self._settle(Settle(task_id, queue, hold=task.limits.limited))
                 seat.give(task, header)
             else:
-                self._refused(task_id, queue)
+                self._refused(task_id, queue, outcome)
                 seat.give_back()
 
         command = GrantLease(task_id=task_id, lease=seat.lease, worker_id=seat.worker_id)
@@ -259,7 +260,7 @@ class Dispatcher:
                 self.granted_away[task.id, task.lease_epoch] = assigned.server
                 self.bus.assigned(assigned.server, task, header)
             else:
-                self._refused(assigned.task_id, assigned.queue)
+                self._refused(assigned.task_id, assigned.queue, outcome)
                 self.bus.backlog(assigned.server, assigned.queue)
 
         lease = Lease(incarnation=assigned.server, session="", kind=assigned.kind)
@@ -270,9 +271,12 @@ class Dispatcher:
         self._settles.append(settle)
         self._flush_soon()
 
-    def _refused(self, task_id: str, queue: Queue) -> None:
-        """The task ended meanwhile: it leaves the queue."""
-        spawn(self._tasks, self._unclaim(task_id, queue))
+    def _refused(self, task_id: str, queue: Queue, outcome: Outcome | Exception) -> None:
+        """The task ended meanwhile: it leaves the queue. One that is parked is back in its place
+        when its claim ends, not at once.
+        """
+        if not isinstance(outcome, Parked):
+            spawn(self._tasks, self._unclaim(task_id, queue))
 
     async def _unclaim(self, task_id: str, queue: Queue) -> None:
         try:

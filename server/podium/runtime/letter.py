@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from podium.engine.command import Command, Outcome
     from podium.engine.graph import Graph
     from podium.model.execution import ExecutionHeader
@@ -45,6 +47,10 @@ class DecisionFailed(Exception):
     """decide raised, again and again; the text of the cause stays in the server's log."""
 
 
+class Parked(DecisionFailed):
+    """The execution is set aside until an operator takes it up again (runtime/parking.py)."""
+
+
 class Letter:
     """One command in a mailbox."""
 
@@ -76,3 +82,9 @@ class Letter:
 def ignore(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
     """A reply for senders that need no answer."""
     del outcome, header
+
+
+def reply_all(letters: Sequence[Letter], answer: Exception) -> None:
+    """The same answer to each."""
+    for letter in letters:
+        letter.reply(answer, None)

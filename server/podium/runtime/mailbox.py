@@ -102,6 +102,15 @@ class Work:
         """The seat whose grant is being decided."""
         self.seats: list[tuple[Seat, Outcome]] = []
 
+    def give_back(self) -> None:
+        """The grants did not happen: their seats are free again."""
+        for seat, _ in self.seats:
+            seat.give_back()
+        self.seats.clear()
+        if self.seat is not None:
+            self.seat.give_back()
+            self.seat = None
+
 
 class Mailbox:
     """Commands of one execution. `busy`: a decision or its commit is under way.

@@ -71,6 +71,28 @@ class Starter(Protocol):
     async def __call__(self, effect: StartChild, origin: str) -> None: ...
 
 
+class Errand:
+    """One effect that is carried out: `done` takes it off the outbox, `left` lets it stay there to
+    be carried out again.
+    """
+
+    __slots__ = ("_committer", "_name", "_taken")
+
+    def __init__(
+        self, committer: Committer, taken: set[tuple[int, str, int]], name: tuple[int, str, int]
+    ) -> None:
+        self._committer = committer
+        self._taken = taken
+        self._name = name
+
+    def done(self) -> None:
+        self._taken.discard(self._name)
+        self._committer.effect_done(*self._name)
+
+    def left(self) -> None:
+        self._taken.discard(self._name)
+
+
 class Relay:
     """Effects of this incarnation, and of dead ones it takes over."""
 
@@ -118,28 +140,25 @@ class Relay:
             self._carry_out(entry.workflow_id, codec.decode_effect(entry.effect), name)
 
     def _carry_out(self, workflow_id: str, effect: Effect, name: tuple[int, str, int]) -> None:
-        def done() -> None:
-            self._taken.discard(name)
-            self._committer.effect_done(*name)
-
+        errand = Errand(self._committer, self._taken, name)
         match effect:
             case RetryChild() | RerunChild() | ReviveParent():
-                self._go_on(workflow_id, effect, done)
+                self._go_on(workflow_id, effect, errand)
             case StartChild():
-                spawn(self._tasks, self._start(workflow_id, effect, done))
+                spawn(self._tasks, self._start(workflow_id, effect, errand))
             case ReportToParent():
-                self._report(effect, done)
+                self._report(effect, errand)
             case TerminateChild():
-                spawn(self._tasks, self._terminate(effect, done))
+                spawn(self._tasks, self._terminate(effect, errand))
             case ReleaseSlot():
                 release = Release(effect.task_id, effect.queue, effect.limits)
-                self._dispatcher.release(release, done)
+                self._dispatcher.release(release, errand.done)
             case ContinueSelf():
-                self._send(workflow_id, Continue(cursor=effect.cursor), done)
+                self._send(workflow_id, Continue(cursor=effect.cursor), errand)
             case _:
                 assert_never(effect)
 
-    def _report(self, effect: ReportToParent, done: Callable[[], None]) -> None:
+    def _report(self, effect: ReportToParent, errand: Errand) -> None:
         parent = effect.parent
         command = CloseChild(
             task_id=parent.task_id,
@@ -149,27 +168,27 @@ class Relay:
             output=effect.output,
             reason=effect.reason,
         )
-        self._send(parent.workflow_id, command, done)
+        self._send(parent.workflow_id, command, errand)
 
-    async def _start(self, workflow_id: str, effect: StartChild, done: Callable[[], None]) -> None:
+    async def _start(self, workflow_id: str, effect: StartChild, errand: Errand) -> None:
         while True:
             try:
                 await self.starter(effect, workflow_id)
             except StartRefused as refused:
-                self._refused(workflow_id, effect, refused.message, done)
+                self._refused(workflow_id, effect, refused.message, errand)
                 return
             except Tombstoned:
                 pass
             except StoreError:
                 await self._clock.sleep(RETRY_MS)
                 continue
-            self._started(workflow_id, effect, done)
+            self._started(workflow_id, effect, errand)
             return
 
-    def _started(self, workflow_id: str, effect: StartChild, done: Callable[[], None]) -> None:
+    def _started(self, workflow_id: str, effect: StartChild, errand: Errand) -> None:
         starter = effect.starter
         if starter is None:
-            done()
+            errand.done()
             return
         command = CloseChild(
             task_id=starter.task_id,
@@ -177,15 +196,13 @@ class Relay:
             child_id=effect.workflow_id,
             status="COMPLETED",
         )
-        self._send(workflow_id, command, done)
+        self._send(workflow_id, command, errand)
 
-    def _refused(
-        self, workflow_id: str, effect: StartChild, reason: str, done: Callable[[], None]
-    ) -> None:
+    def _refused(self, workflow_id: str, effect: StartChild, reason: str, errand: Errand) -> None:
         told = effect.parent or effect.starter
         if told is None:
             command: Command = FailFailureWorkflow(name=effect.name, reason=reason)
-            self._send(workflow_id, command, done)
+            self._send(workflow_id, command, errand)
             return
         command = CloseChild(
             task_id=told.task_id,
@@ -194,25 +211,25 @@ class Relay:
             status="FAILED",
             reason=reason,
         )
-        self._send(workflow_id, command, done)
+        self._send(workflow_id, command, errand)
 
     def _go_on(
         self,
         workflow_id: str,
         effect: RetryChild | RerunChild | ReviveParent,
-        done: Callable[[], None],
+        errand: Errand,
     ) -> None:
         if not isinstance(effect, ReviveParent):
-            self._wake_child(workflow_id, effect, done)
+            self._wake_child(workflow_id, effect, errand)
             return
         parent = effect.parent
         revive = Revive(
             task_id=parent.task_id, run_epoch=parent.run_epoch, child_id=effect.child_id
         )
-        self._send(parent.workflow_id, revive, done)
+        self._send(parent.workflow_id, revive, errand)
 
     def _wake_child(
-        self, workflow_id: str, effect: RetryChild | RerunChild, done: Callable[[], None]
+        self, workflow_id: str, effect: RetryChild | RerunChild, errand: Errand
     ) -> None:
         """A child that is no more is reported as failed, so that its task does not wait for it."""
         gone = CloseChild(
@@ -225,10 +242,10 @@ class Relay:
         command: Command = Retry(resume_children=True, by_parent=True)
         if isinstance(effect, RerunChild):
             command = Rerun(task_ids=effect.task_ids, task_input=effect.task_input, by_parent=True)
-        vanished = partial(self._send, workflow_id, gone, done)
-        self._send(effect.workflow_id, command, done, vanished=vanished)
+        vanished = partial(self._send, workflow_id, gone, errand)
+        self._send(effect.workflow_id, command, errand, vanished=vanished)
 
-    async def _terminate(self, effect: TerminateChild, done: Callable[[], None]) -> None:
+    async def _terminate(self, effect: TerminateChild, errand: Errand) -> None:
         until_ms = self._clock.now_ms() + TOMBSTONE_MS
         while True:
             try:
@@ -237,16 +254,16 @@ class Relay:
             except StoreError:
                 await self._clock.sleep(RETRY_MS)
         if absent:
-            done()
+            errand.done()
             return
         command = Terminate(reason=effect.reason, by_parent=True)
-        self._send(effect.workflow_id, command, done)
+        self._send(effect.workflow_id, command, errand)
 
     def _send(
         self,
         workflow_id: str,
         command: Command,
-        done: Callable[[], None],
+        errand: Errand,
         *,
         vanished: Callable[[], None] | None = None,
     ) -> None:
@@ -257,10 +274,11 @@ class Relay:
         def answered(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
             del header
             if isinstance(outcome, (UnknownExecution, Tombstoned)):
-                (vanished or done)()
+                (vanished or errand.done)()
             elif isinstance(outcome, (Outcome, Rejected)):
-                done()
+                errand.done()
             else:
+                errand.left()
                 LOG.error("effect %s of %s stays in the outbox", type(command), workflow_id)
 
         self._executor.submit(workflow_id, command, "relay", answered)

@@ -24,11 +24,12 @@ from podium.runtime.loading import Definitions, Loader
 from podium.runtime.mailbox import NoEvaluator
 from podium.runtime.members import Members
 from podium.runtime.messages import Bus
+from podium.runtime.parking import Parking
 from podium.runtime.polls import PollDesk
 from podium.runtime.relay import Relay
 from podium.runtime.timers import Timers
 from podium.runtime.watch import Watch
-from podium.store.port import StoreError
+from podium.store.port import PARTITIONS, StoreError
 
 if TYPE_CHECKING:
     from podium.model.queue import Limits
@@ -124,6 +125,7 @@ class Runtime:
         )
 
     def _make_executor(self, cache_bytes: int, evaluator: Evaluator) -> None:
+        self.parking = Parking(store=self.store, clock=self.clock, incarnation=self.incarnation)
         loader = Loader(self.store, self._registry)
         cache = Cache(cache_bytes)
         shared = self.store.capabilities.shared
@@ -134,6 +136,7 @@ class Runtime:
             clock=self.clock,
             ids=self.ids,
             evaluator=evaluator,
+            parking=self.parking,
             incarnation=self.incarnation,
             shared=shared,
         )
@@ -142,7 +145,7 @@ class Runtime:
     def _wire(self) -> None:
         """The few links that would be circular as arguments."""
         self.dispatcher.bus = self.bus
-        self.deciding.aftermath = Aftermath(
+        aftermath = Aftermath(
             dispatcher=self.dispatcher,
             leases=self.leases,
             timers=self.timers,
@@ -152,6 +155,8 @@ class Runtime:
             store=self.store,
             incarnation=self.incarnation,
         )
+        self.deciding.aftermath = aftermath
+        self.parking.submit, self.parking.repair = self.executor.submit, self._take_up
         self.bus.on_changed = self.watch.changed
         self.bus.on_registry = self._refresh_soon
         self.members.on_beat = self._refresh_soon
@@ -160,6 +165,7 @@ class Runtime:
         """Take over what earlier incarnations left, then run. Next: `listening`."""
         self.relay.starter = starter
         await self._registry.refresh()
+        await self.parking.refresh()
         spawn(self._tasks, self.committer.run())
         self.bus.start()
         if not self.store.capabilities.shared:
@@ -197,6 +203,11 @@ class Runtime:
         for task in list(self._tasks):
             task.cancel()
 
+    async def _take_up(self, workflow_id: str) -> None:
+        """What is stored of an execution, and what was left for it to hear, is looked at again."""
+        await self.deciding.aftermath.repair(workflow_id)
+        await self.relay.take_over(range(PARTITIONS), self.incarnation)
+
     def _refresh_soon(self) -> None:
         if not self._refreshing:
             self._refreshing = True
@@ -205,6 +216,8 @@ class Runtime:
     async def _refresh(self) -> None:
         try:
             await self._registry.refresh()
+            if self.store.capabilities.shared:
+                await self.parking.refresh()
         except StoreError:
             pass  # the next heartbeat asks again
         finally:

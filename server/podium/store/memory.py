@@ -13,6 +13,7 @@ from podium.store.embedded import EmbeddedStore
 from podium.store.port import (
     HISTORY_ROWS_LIMIT,
     PARTITIONS,
+    UNCOUNTED,
     Capabilities,
     Committed,
     Conflict,
@@ -272,7 +273,7 @@ class MemoryStore(EmbeddedStore):
         if name in self._definitions and not overwrite:
             return False
         self._definitions[name] = row
-        self._generation += row.kind != "bound"
+        self._generation += row.kind not in UNCOUNTED
         return True
 
     async def get_definition(
@@ -292,7 +293,7 @@ class MemoryStore(EmbeddedStore):
     async def delete_definition(self, kind: str, name: str, version: int) -> bool:
         self.check_open()
         gone = self._definitions.pop((kind, name, version), None) is not None
-        self._generation += gone and kind != "bound"
+        self._generation += gone and kind not in UNCOUNTED
         return gone
 
     async def registry_generation(self) -> int:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 PARTITIONS: Final = 256
 CLAIM_MS: Final = 5_000
 """How long a claimed, unsettled task stays invisible before it returns to its place."""
+BOUND: Final = "bound"
+PARKED: Final = "parked"
+UNCOUNTED: Final = frozenset({BOUND, PARKED})
+"""Kinds of documents that no definition in the registry depends on."""
 OUTBOX_DONE_LIMIT: Final = 64
 HISTORY_ROWS_LIMIT: Final = 20_000
 
@@ -217,7 +221,7 @@ class Release(msgspec.Struct, frozen=True):
 
 
 class DefinitionRow(msgspec.Struct, frozen=True):
-    """A stored registry document: kind ∈ workflow, task, bound, event_handler."""
+    """A stored document: kind ∈ workflow, task, bound, event_handler, parked (by workflow id)."""
 
     kind: str
     name: str
@@ -358,7 +362,7 @@ class Store(Protocol):
     async def delete_definition(self, kind: str, name: str, version: int) -> bool: ...
 
     async def registry_generation(self) -> int:
-        """Rises with each put or delete of a definition (kind bound excepted)."""
+        """Rises with each put or delete of a definition (UNCOUNTED excepted)."""
         ...
 
     async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> None: ...

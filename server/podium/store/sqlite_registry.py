@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from podium.store.embedded import EmbeddedStore
-from podium.store.port import DefinitionRow
+from podium.store.port import UNCOUNTED, DefinitionRow
 from podium.store.sqlite_file import SqliteFile
 from podium.store.sync_child import SyncCall, SyncChild
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-UNCOUNTED_KIND: Final = "bound"
-"""Bound definitions never change, so the registry's generation does not count them."""
 SELECT: Final = "SELECT kind, name, version, value FROM definition WHERE kind = ?"
 
 Row = tuple[str, str, int, bytes]
@@ -113,5 +111,5 @@ class SqliteRegistry(EmbeddedStore):
 
 
 def _count(connection: sqlite3.Connection, kind: str) -> None:
-    if kind != UNCOUNTED_KIND:
+    if kind not in UNCOUNTED:
         connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'")

@@ -1,0 +1,161 @@
+"""Executions that are set aside because deciding them raised again and again (architecture §1.9).
+
+They are listed in the store, apart from their records, which may be what cannot be read. Commands
+to them are refused until an operator retries or removes them; their deadlines, queue entries and
+effects stay stored, and are looked at again then.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from podium.engine.command import CloseChild
+from podium.model.parking import ParkedRecord
+from podium.store import codec
+from podium.store.port import PARKED, DefinitionRow, StoreError, partition_of
+
+if TYPE_CHECKING:
+    from podium.engine.command import Command
+    from podium.model.execution import ParentLink
+    from podium.runtime.clock import Clock
+    from podium.store.port import Store
+
+LOG = logging.getLogger("podium.parking")
+VERSION: Final = 1
+RETRY_MS: Final = 500
+LOOKS_MAX: Final = 20
+ENCODE: Final = msgspec.msgpack.Encoder().encode
+DECODER: Final = msgspec.msgpack.Decoder(ParkedRecord)
+REMOVED: Final = "expected the child workflow, found that an operator removed it"
+TOMBSTONE_MS: Final = 24 * 3_600_000
+
+
+class Submit(Protocol):
+    """Sends a command of the server itself (runtime/executor.py)."""
+
+    def __call__(self, workflow_id: str, command: Command, actor: str) -> None: ...
+
+
+class Repair(Protocol):
+    """Follows up what the store holds of an execution (runtime/aftermath.py). Raises StoreError."""
+
+    async def __call__(self, workflow_id: str) -> None: ...
+
+
+class Parking:
+    """What is parked, as of the last look. `submit` and `repair` are set before it is used."""
+
+    def __init__(self, *, store: Store, clock: Clock, incarnation: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._incarnation = incarnation
+        self._parked: dict[str, ParkedRecord] = {}
+        self.submit: Submit
+        self.repair: Repair
+
+    def holds(self, workflow_id: str) -> bool:
+        """Whether the execution is set aside."""
+        return workflow_id in self._parked
+
+    async def refresh(self) -> None:
+        """Look at what other servers parked or took up again. Raises StoreError."""
+        rows = await self._store.list_definitions(PARKED)
+        before = self._parked
+        self._parked = {row.name: DECODER.decode(row.value) for row in rows}
+        for freed in before.keys() - self._parked.keys():
+            await self.repair(freed)
+
+    async def listed(self) -> list[ParkedRecord]:
+        """All of them, by id. Raises StoreError."""
+        await self.refresh()
+        return [self._parked[each] for each in sorted(self._parked)]
+
+    async def park(self, workflow_id: str, command: str, error: Exception) -> None:
+        """Set it aside; does not give up on a store that fails."""
+        record = ParkedRecord(
+            workflow_id=workflow_id,
+            parked_ms=self._clock.now_ms(),
+            command=command,
+            error_type=type(error).__name__,
+            place=place_of(error),
+        )
+        row = DefinitionRow(PARKED, workflow_id, VERSION, ENCODE(record))
+        while True:
+            try:
+                await self._store.put_definition(row, overwrite=True)
+                break
+            except StoreError:
+                await self._clock.sleep(RETRY_MS)
+        self._parked[workflow_id] = record
+        LOG.error("workflow %s is parked: %s raised at %s", workflow_id, command, record.place)
+
+    async def retry(self, workflow_id: str) -> bool:
+        """Take it up again; False where it is not parked. Raises StoreError."""
+        found = await self._free(workflow_id)
+        await self.repair(workflow_id)
+        return found
+
+    async def purge(self, workflow_id: str) -> bool:
+        """Remove all that is stored of it; False where it is not parked. Raises StoreError."""
+        await self.refresh()
+        if workflow_id not in self._parked:
+            return False
+        parent = await self._parent_of(workflow_id)
+        if parent is not None:
+            gone = CloseChild(
+                task_id=parent.task_id,
+                run_epoch=parent.run_epoch,
+                child_id=workflow_id,
+                status="FAILED",
+                reason=REMOVED,
+            )
+            self.submit(parent.workflow_id, gone, "operator")
+        for _ in range(LOOKS_MAX):
+            await self._drop_effects(workflow_id)
+            loaded = await self._store.load(workflow_id, ())
+            until_ms = self._clock.now_ms() + TOMBSTONE_MS
+            if loaded is None or await self._store.remove(workflow_id, loaded.version, until_ms):
+                await self._free(workflow_id)
+                return True
+        raise StoreError(f"{workflow_id} changes while it is parked")
+
+    async def _free(self, workflow_id: str) -> bool:
+        found = await self._store.delete_definition(PARKED, workflow_id, VERSION)
+        self._parked.pop(workflow_id, None)
+        return found
+
+    async def _parent_of(self, workflow_id: str) -> ParentLink | None:
+        """None also where the header cannot be read: its parent then waits until it is told."""
+        loaded = await self._store.load(workflow_id, [codec.HEADER_FIELD])
+        if loaded is None:
+            return None
+        try:
+            header, _ = codec.decode_records(loaded.fields, complete=False)
+        except (codec.StoredFormatUnknown, msgspec.DecodeError):
+            LOG.warning("workflow %s cannot be read, so its parent is not told", workflow_id)
+            return None
+        return header.parent if header is not None else None
+
+    async def _drop_effects(self, workflow_id: str) -> None:
+        partition = partition_of(workflow_id)
+        members = (await self._store.heartbeat(self._incarnation)).members
+        for incarnation in {self._incarnation, *members}:
+            entries = await self._store.outbox([partition], incarnation)
+            mine = [entry.sequence for entry in entries if entry.workflow_id == workflow_id]
+            if mine:
+                await self._store.outbox_done(partition, incarnation, mine)
+
+
+def place_of(error: Exception) -> str:
+    """Module, function and line that raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "unknown"
+    code = trace.tb_frame.f_code
+    return f"{Path(code.co_filename).stem}.{code.co_name}:{trace.tb_lineno}"
