@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from podium.api.execution_out import ExecutionMessages
-    from podium.app.reading import TaskView
     from podium.app.tasks import WorkerTasks
+    from podium.app.view import TaskView
 
 SECOND_MS: Final = 1_000
 STATUSES: Final[Mapping[int, TaskStatus]] = {

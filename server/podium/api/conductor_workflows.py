@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from podium.api.execution_out import ExecutionMessages
     from podium.app.executions import Executions
-    from podium.app.reading import ExecutionView
     from podium.app.removal import Removal
     from podium.app.start import StartWorkflow
+    from podium.app.view import ExecutionView
 
 IDEMPOTENCY_KEY: Final = "podium-idempotency-key"
 """Metadata key: Conductor's message has no field for it."""

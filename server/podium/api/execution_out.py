@@ -15,13 +15,14 @@ from podium.api.definition_out import (
 )
 from podium.api.value import bytes_of_values
 from podium.app.document import is_executed, reference_of
+from podium.app.masking import masked
 from podium.conductor import execution_pb2 as pb
 from podium.conductor.twin import execution_pb2 as twin
 from podium.engine.scope import shown_iteration
 from podium.model.definition import WorkflowTask
 
 if TYPE_CHECKING:
-    from podium.app.reading import ExecutionView, TaskView
+    from podium.app.view import ExecutionView, TaskView
     from podium.conductor.twin import definition_pb2
     from podium.model.execution import TaskRecord
 
@@ -39,7 +40,8 @@ class ExecutionMessages:
         self._tasks: OrderedDict[tuple[str, int], definition_pb2.WorkflowTask] = OrderedDict()
 
     def execution(self, view: ExecutionView) -> twin.Workflow:
-        """One execution with the tasks that the view has."""
+        """One execution with the tasks that the view has, as it may be shown."""
+        view = masked(view)
         header = view.header
         parent = header.parent
         return twin.Workflow(

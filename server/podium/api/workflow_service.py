@@ -14,6 +14,7 @@ from podium.api.json_payload import payload_of
 from podium.api.method_table import Context, Served, service_handler
 from podium.api.off_loop import convert
 from podium.api.value import ValueUnsound
+from podium.app.masking import masked
 from podium.app.start import StartRequest
 from podium.engine.command import Signal, UpdateVariables
 from podium.engine.limits import VARIABLES_BYTES_LIMIT
@@ -76,7 +77,8 @@ class WorkflowService:
         del context
         view = await self._executions.wait(request.workflow_id, request.timeout_ms)
         header = view.header
-        output = worker_pb2.Payload(json=view.output.json) if view.output else None
+        shown = await convert(len(view.output), masked, view)
+        output = worker_pb2.Payload(json=shown.output.json) if view.output else None
         return pb.WaitResponse(
             status=header.status.value,
             output=output,

@@ -11,7 +11,7 @@ from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.model.payload import Payload
 
 if TYPE_CHECKING:
-    from podium.app.reading import ExecutionView, TaskView
+    from podium.app.view import ExecutionView, TaskView
     from podium.model.definition import Record
     from podium.model.execution import TaskRecord
     from podium.model.payload import JsonObject, JsonValue

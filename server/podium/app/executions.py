@@ -9,7 +9,7 @@ import msgspec
 
 from podium.app.failure import NotFound, RequestUnsound, shown
 from podium.app.names import bounded_text, no_workflow, require_workflow_id
-from podium.app.reading import ExecutionView, Reader
+from podium.app.reading import Reader
 from podium.engine.command import Rejected, Rerun, Restart, Signal, Terminate
 from podium.engine.identity import split_task_id
 from podium.engine.limits import DEPTH_LIMIT, PAYLOAD_BYTES_LIMIT, WORKFLOW_REASON_CHARS_LIMIT
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from podium.app.services import Services
+    from podium.app.view import ExecutionView
     from podium.engine.command import Command
     from podium.model.execution import ExecutionHeader
 

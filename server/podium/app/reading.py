@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from podium.app.masking import masked_task
 from podium.app.names import no_task, no_workflow, require_workflow_id
+from podium.app.view import ExecutionView, TaskView
 from podium.engine.gathering import GATHERING, OutputTooLarge, gather, parts_in
 from podium.engine.graph import Graph, branch_graph
 from podium.engine.identity import split_task_id
 from podium.engine.transition import FetchPayloads
-from podium.model.definition import WorkflowTask
-from podium.model.execution import ExecutionHeader, TaskRecord
 from podium.model.payload import EMPTY, Payload
 from podium.runtime.letter import UnknownExecution
 from podium.runtime.loading import Loader
@@ -26,29 +24,9 @@ if TYPE_CHECKING:
 
     from podium.app.services import Services
     from podium.engine.gathering import Parts
-    from podium.model.execution import BranchRecord
+    from podium.model.definition import WorkflowTask
+    from podium.model.execution import BranchRecord, ExecutionHeader, TaskRecord
     from podium.runtime.cache import Entry
-
-
-class TaskView(msgspec.Struct, frozen=True):
-    """One attempt with what the record does not hold: its output put together, its definition."""
-
-    record: TaskRecord
-    header: ExecutionHeader
-    output: Payload
-    task: WorkflowTask | None = None
-    """Of the bound definition; None where that is not at hand."""
-
-
-class ExecutionView(msgspec.Struct, frozen=True):
-    """One execution; `tasks` = all attempts in the order they were scheduled, if asked for."""
-
-    header: ExecutionHeader
-    graph: Graph
-    input: Payload
-    output: Payload
-    variables: Payload
-    tasks: tuple[TaskView, ...] = ()
 
 
 class Reader:
@@ -80,7 +58,7 @@ class Reader:
         )
 
     async def read_task(self, task_id: str) -> TaskView:
-        """Raises NotFound."""
+        """As it may be shown. Raises NotFound."""
         parts = split_task_id(task_id)
         if parts is None:
             raise no_task(task_id)
@@ -103,7 +81,8 @@ class Reader:
         if record is None or record.id != task_id or entry.header is None:
             raise no_task(task_id)
         parts = _parts(entry) if record.task_type in GATHERING else {}
-        return _view(entry, entry.header, record, parts)
+        view = _view(entry, entry.header, record, parts)
+        return masked_task(view, entry.graph.definition.masked_fields)
 
     def hand_out(self, record: TaskRecord, header: ExecutionHeader) -> TaskView:
         """The view of a task that is handed out; nothing is read for it."""

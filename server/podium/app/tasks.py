@@ -8,7 +8,7 @@ import msgspec
 
 from podium.app.failure import RequestUnsound, StorageMissing
 from podium.app.names import bounded_text, no_task, no_workflow, require_name, require_workflow_id
-from podium.app.reading import Reader, TaskView
+from podium.app.reading import Reader
 from podium.engine.command import ExtendLease, ReportResult, Verdict
 from podium.engine.identity import split_task_id
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from podium.app.services import Services
+    from podium.app.view import TaskView
 
 POLLS_PARKED_MAX: Final = 5_000
 POLL_MS: Final = 100
