@@ -27,9 +27,11 @@ from podium.engine.graph import LOOP, compile_workflow
 from podium.engine.identity import reference_in, task_key
 from podium.engine.settle import is_final
 from podium.engine.transition import (
+    ActiveDomains,
     ContinueSelf,
     Evaluate,
     FetchAll,
+    FetchDomains,
     FetchPayloads,
     FetchTaskDefs,
     FetchTasks,
@@ -85,6 +87,7 @@ class Machine:
         self.needs: list[Need] = []
         self.now_ms = T0
         self.some_removed = False
+        self.active_domains: set[str] = set()
         self.evaluated: dict[tuple[Language, str], Evaluated] = {}
         """What the sandbox answers, by (language, program)."""
 
@@ -118,6 +121,8 @@ class Machine:
     def answer(self, need: Need) -> Answer:
         if isinstance(need, Evaluate):
             return self.evaluated[need.language, need.program]
+        if isinstance(need, FetchDomains):
+            return ActiveDomains(frozenset(self.active_domains))
         if isinstance(need, FetchTaskDefs):
             return {name: self.task_defs.get(name) for name in need.names}
         if isinstance(need, FetchAll):

@@ -16,6 +16,7 @@ from podium.engine.schedule import (
     locate,
     queued,
     too_large,
+    want_domains,
 )
 from podium.engine.settle import settle_at
 from podium.engine.state import State, want_task
@@ -38,6 +39,8 @@ def retry(draft: State, key: str) -> Asking[None]:
             f"expected at most {TASKS_LIMIT} tasks in one execution, found a retry of {failed.id}",
             task=failed,
         )
+    if draft.head.task_to_domain and failed.queue is not None:
+        yield from want_domains(draft, failed.task_type)
     task = delayed(draft, place, next_attempt(draft, failed))
     operator = operator_of(place.node.task.type, failed.ref)
     assert operator.inputs is not None, f"{failed.id}: {failed.task_type} is never retried"

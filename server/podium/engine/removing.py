@@ -16,7 +16,14 @@ from podium.engine.graph import NONE
 from podium.engine.operators.do_while import items_of, progress
 from podium.engine.operators.table import operator_of
 from podium.engine.reach import behind
-from podium.engine.schedule import await_again, definition_of, draft_task, locate, queued
+from podium.engine.schedule import (
+    await_again,
+    definition_of,
+    draft_task,
+    locate,
+    queued,
+    want_domains,
+)
 from podium.engine.settle import enter
 from podium.engine.state import known_tasks
 from podium.engine.timing import workflow_deadline_ms
@@ -133,6 +140,7 @@ def run_again(draft: State, place: Place, former: TaskRecord) -> Asking[None]:
     task = replace(task, retry_count=former.retry_count)
     if former.queue is not None:
         task_def = definition_of(place, former)
+        yield from want_domains(draft, former.task_type)
         task = queued(draft, place, task, task_def=task_def, delay_ms=0)
     yield from enter(draft, place, task, former.input.value)
     entered = latest(draft, task.key)

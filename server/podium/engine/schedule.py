@@ -16,6 +16,7 @@ from podium.engine.java_text import java_text
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT, SHOWN_CHARS_LIMIT, TASKS_LIMIT
 from podium.engine.state import State, want_branch
 from podium.engine.timing import MS, first_deadlines, started_deadlines
+from podium.engine.transition import ActiveDomains, FetchDomains
 from podium.model.execution import TaskRecord, TaskStatus, WorkflowStatus
 from podium.model.payload import Payload
 from podium.model.queue import UNLIMITED, Limits, Queue, ready_score
@@ -170,7 +171,7 @@ def queued(
     """The task as one that workers take from a queue, ready after `delay_ms`."""
     header, now_ms = draft.head, draft.now_ms
     task_type = task.task_type
-    domain = "" if task_type == "HTTP" else domain_of(header, task_type)
+    domain = "" if task_type == "HTTP" else domain_of(draft, task_type)
     task = replace(
         task,
         domain=domain,
@@ -199,11 +200,30 @@ def limits_of(task_def: TaskDef | None) -> Limits:
     return Limits(max(concurrent, 0), max(rate, 0), window_ms if rate > 0 else 0)
 
 
-def domain_of(header: ExecutionHeader, task_type: str) -> str:
-    """The domain for a worker task: its own entry, else that of "*"; the last of a list (S-566)."""
-    chosen = header.task_to_domain
-    if not chosen:
+def want_domains(draft: State, task_type: str) -> Asking[None]:
+    """Have at hand what `queued` chooses the domain of this type by, where there is a choice."""
+    if task_type in draft.domains or len(listed_domains(draft.head, task_type)) < 2:  # noqa: PLR2004
+        return
+    answer = yield FetchDomains(task_type)
+    assert isinstance(answer, ActiveDomains), answer
+    draft.domains[task_type] = answer.domains
+
+
+def domain_of(draft: State, task_type: str) -> str:
+    """The domain for a worker task: the first that is listed for it, or for "*", in which workers
+    are active; else the last (S-565, S-566).
+    """
+    if not draft.head.task_to_domain:
         return ""
+    listed = listed_domains(draft.head, task_type)
+    active = draft.domains.get(task_type, frozenset())
+    named = [domain for domain in listed if domain != NO_DOMAIN]
+    chosen = next((domain for domain in named if domain in active), listed[-1])
+    return "" if chosen == NO_DOMAIN else chosen
+
+
+def listed_domains(header: ExecutionHeader, task_type: str) -> list[str]:
+    """The entry of a task type, or that of "*"; at least one."""
+    chosen = header.task_to_domain
     listed = chosen.get(task_type) or chosen.get(ANY_TASK) or ""
-    last = listed.split(",")[-1].strip()
-    return "" if last == NO_DOMAIN else last
+    return [domain.strip() for domain in listed.split(",")]

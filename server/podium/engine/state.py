@@ -116,7 +116,7 @@ class State:
     """Everything one decision reads and changes: the rules work on it, draft.py adds its ends."""
 
     __slots__ = (
-        "anew", "attempts", "branches", "cancels", "commands", "effects", "graph",
+        "anew", "attempts", "branches", "cancels", "commands", "domains", "effects", "graph",
         "header", "input", "joins", "later", "loops", "now", "now_ms", "output", "payloads_known",
         "removed", "stored_header", "stored_input", "stored_output", "stored_variables", "tasks",
         "unseen", "variables", "workflow_id",
@@ -156,6 +156,8 @@ class State:
         self.effects: list[Effect] = []
         self.cancels: list[CancelNotice] = []
         self.commands: list[str] = []
+        self.domains: dict[str, frozenset[str]] = {}
+        """Task types whose domain must be chosen: those in which workers are active."""
         self.now_ms = 0
         self.now: list[Step] = []
         self.later: list[Step] = []

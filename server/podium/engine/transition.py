@@ -186,6 +186,18 @@ class FetchTaskDefs(msgspec.Struct, frozen=True):
     names: tuple[str, ...]
 
 
+class FetchDomains(msgspec.Struct, frozen=True):
+    """Need: domains in which workers asked for this type lately. Answer: ActiveDomains."""
+
+    task_type: str
+
+
+class ActiveDomains(msgspec.Struct, frozen=True):
+    """Domains with a worker that is there or polled within 10 s (S-566); "" = without a domain."""
+
+    domains: frozenset[str]
+
+
 Language: TypeAlias = Literal["javascript", "jq", "jsonpath"]
 
 
@@ -215,7 +227,7 @@ class Evaluated(msgspec.Struct, frozen=True):
     """The failure is of this moment, not of the program: it ran out of time, or found no place."""
 
 
-Need: TypeAlias = FetchTasks | FetchAll | FetchPayloads | FetchTaskDefs | Evaluate
+Need: TypeAlias = FetchTasks | FetchAll | FetchPayloads | FetchTaskDefs | FetchDomains | Evaluate
 
 
 class Records(msgspec.Struct, frozen=True, kw_only=True):
@@ -232,4 +244,4 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
 
 
 TaskDefs: TypeAlias = dict[str, TaskDef | None]
-Answer: TypeAlias = Records | TaskDefs | Evaluated
+Answer: TypeAlias = Records | TaskDefs | ActiveDomains | Evaluated

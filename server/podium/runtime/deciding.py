@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from podium.engine.command import GrantLease, Outcome, Rejected, Start, Verdict
 from podium.engine.decide import decide
 from podium.engine.draft import Draft
-from podium.engine.transition import Evaluate, FetchTaskDefs
+from podium.engine.transition import ActiveDomains, Evaluate, FetchDomains, FetchTaskDefs
 from podium.runtime.clock import spawn
 from podium.runtime.letter import (
     AlreadyRecorded,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from podium.runtime.clock import Clock, Ids
     from podium.runtime.committer import Committer
     from podium.runtime.loading import Loader
-    from podium.runtime.mailbox import Aftermath, Evaluator
+    from podium.runtime.mailbox import Aftermath, Evaluator, Pollers
     from podium.runtime.parking import Parking
     from podium.store.port import CommitResult
 
@@ -54,7 +54,7 @@ RETRY_WAIT_MS_MAX: Final = 2_000
 class Deciding:
     """Takes a mailbox with letters (`begin`), calls `released` when it is free again.
 
-    `aftermath` and `released` are set before the first letter.
+    `aftermath`, `pollers` and `released` are set before the first letter.
     """
 
     def __init__(  # noqa: PLR0913 - all by name, each a port or a fact of this server
@@ -82,6 +82,7 @@ class Deciding:
         self._tasks: set[asyncio.Task[None]] = set()
         self.released: Callable[[Mailbox], None]
         self.aftermath: Aftermath
+        self.pollers: Pollers
         self.conflicts = 0
         self.decisions = 0
 
@@ -166,6 +167,8 @@ class Deciding:
     async def _answer(self, mailbox: Mailbox, work: Work, need: Need) -> Answer | None:
         if isinstance(need, FetchTaskDefs):
             return await self._loader.task_defs(need.names)
+        if isinstance(need, FetchDomains):
+            return ActiveDomains(await self.pollers.active_domains(need.task_type))
         if isinstance(need, Evaluate):
             return await mailbox.evaluated(need, self._evaluator)
         return await self._loader.fetch(mailbox.workflow_id, work.entry, need)

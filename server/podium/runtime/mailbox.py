@@ -64,6 +64,14 @@ class Evaluator(Protocol):
         ...
 
 
+class Pollers(Protocol):
+    """Knows which workers are there (runtime/polls.py)."""
+
+    async def active_domains(self, task_type: str) -> frozenset[str]:
+        """Domains in which some worker takes tasks of this type. Raises StoreError."""
+        ...
+
+
 class NoEvaluator:
     """Of a runtime without a sandbox: every program fails."""
 

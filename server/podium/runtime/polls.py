@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from podium.runtime.leases import Leases
     from podium.store.port import Store
 
+ACTIVE_MS: Final = 10_000
 SEEN_EVERY_MS: Final = 2_000
 SEEN_MAX: Final = 10_000
 
@@ -142,6 +143,25 @@ class PollDesk:
         self._open.discard(poll)
         self.give_back(poll.tasks)
         poll.abandoned = self._leases
+
+    async def note_workers(self) -> None:
+        """Poll data of who waits here, one worker for each queue; called with each heartbeat."""
+        for state in self._dispatcher.known():
+            if state.workers:
+                await self._note_seen(state.queue, state.workers[0].worker_id)
+
+    async def active_domains(self, task_type: str) -> frozenset[str]:
+        """Domains whose workers are here, or polled somewhere within ACTIVE_MS (S-566).
+
+        Raises StoreError.
+        """
+        since_ms = self._clock.now_ms() - ACTIVE_MS
+        seen = await self._store.poll_data(task_type)
+        found = {domain for (domain, _), at_ms in seen.items() if at_ms >= since_ms}
+        for state in self._dispatcher.known():
+            if state.workers and state.queue.task_type == task_type:
+                found.add(state.queue.domain)
+        return frozenset(found)
 
     async def _note_seen(self, queue: Queue, worker_id: str) -> None:
         """Poll data, written at most every SEEN_EVERY_MS per queue and worker."""

@@ -156,10 +156,11 @@ class Runtime:
             incarnation=self.incarnation,
         )
         self.deciding.aftermath = aftermath
+        self.deciding.pollers = self.polls
         self.parking.submit, self.parking.repair = self.executor.submit, self._take_up
         self.bus.on_changed = self.watch.changed
         self.bus.on_registry = self._refresh_soon
-        self.members.on_beat = self._refresh_soon
+        self.members.on_beat = self._beat
 
     async def start(self, starter: Starter) -> None:
         """Take over what earlier incarnations left, then run. Next: `listening`."""
@@ -207,6 +208,10 @@ class Runtime:
         """What is stored of an execution, and what was left for it to hear, is looked at again."""
         await self.deciding.aftermath.repair(workflow_id)
         await self.relay.take_over(range(PARTITIONS), self.incarnation)
+
+    def _beat(self) -> None:
+        self._refresh_soon()
+        spawn(self._tasks, self.polls.note_workers())
 
     def _refresh_soon(self) -> None:
         if not self._refreshing:

@@ -12,7 +12,14 @@ from podium.engine.bind import ad_hoc
 from podium.engine.evaluation import evaluate_map
 from podium.engine.operators.operator import Operator
 from podium.engine.operators.queued import HTTP, SIMPLE, inputs
-from podium.engine.schedule import EndExecution, draft_task, queued, shown, start_delay_ms
+from podium.engine.schedule import (
+    EndExecution,
+    draft_task,
+    queued,
+    shown,
+    start_delay_ms,
+    want_domains,
+)
 from podium.engine.settle import enter
 from podium.engine.transition import FetchTaskDefs
 
@@ -63,6 +70,8 @@ def run(draft: State, place: Place) -> Asking[None]:
     if task_def is None:
         task_def = yield from registered(name)
     task = draft_task(draft, place, name, name)
+    if draft.head.task_to_domain:
+        yield from want_domains(draft, task.task_type)
     task = queued(draft, place, task, task_def=task_def, delay_ms=delay_ms)
     yield from enter(draft, place, task, (yield from inputs(draft, place, task)))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from podium.engine.evaluation import evaluate_map
 from podium.engine.operators.operator import Operator
 from podium.engine.report import ASYNC_COMPLETE
-from podium.engine.schedule import draft_task, queued, start_delay_ms
+from podium.engine.schedule import draft_task, queued, start_delay_ms, want_domains
 from podium.engine.settle import enter
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def run(draft: State, place: Place) -> Asking[None]:
     task_type = template.name if template.type == SIMPLE else template.type
     delay_ms = start_delay_ms(draft, place)
     task = draft_task(draft, place, task_type, template.name)
+    if draft.head.task_to_domain:
+        yield from want_domains(draft, task.task_type)
     task = queued(draft, place, task, task_def=node.task_def, delay_ms=delay_ms)
     yield from enter(draft, place, task, (yield from inputs(draft, place, task)))
 
