@@ -30,7 +30,7 @@ async def test_a_task_goes_to_the_first_domain_in_which_somebody_polls() -> None
         edge.parked.clear()
         # A poll that is parked is there for as long as it waits.
         parked = edge.tasks.BatchPoll(
-            task.BatchPollRequest(task_type="a", worker_id="v", domain="eu", timeout=20_000)
+            task.BatchPollRequest(task_type="a", worker_id="v", domain="eu", timeout=5_000)
         )
         reading = asyncio.ensure_future(parked.read())
         await asyncio.wait_for(edge.parked.wait(), 20)

@@ -202,7 +202,7 @@ def limits_of(task_def: TaskDef | None) -> Limits:
 
 def want_domains(draft: State, task_type: str) -> Asking[None]:
     """Have at hand what `queued` chooses the domain of this type by, where there is a choice."""
-    if task_type in draft.domains or len(listed_domains(draft.head, task_type)) < 2:  # noqa: PLR2004
+    if task_type in draft.domains or len(listed_domains(draft.head, task_type)) == 1:
         return
     answer = yield FetchDomains(task_type)
     assert isinstance(answer, ActiveDomains), answer
