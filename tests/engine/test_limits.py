@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -142,3 +144,26 @@ def test_a_fork_that_is_too_large_is_not_forgiven(kind: str) -> None:
     machine = Machine(flow(task, op("JOIN", "j"))).start({"c": HALF})
     assert machine.status == "FAILED"
     assert "expected a task input of at most" in reason_of(machine)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {f"p{n}": "${a.output}" for n in range(2_000)},
+        {"text": "${a.output.big}" * 2_000},
+        {"list": ["${a.output.big}"] * 2_000},
+    ],
+    ids=["whole outputs", "one text", "a list"],
+)
+def test_a_value_named_again_and_again_does_not_outgrow_the_memory(parameters: Any) -> None:
+    machine = Machine(flow(simple("a"), simple("b", input_parameters=parameters))).start()
+    machine.work("a", output={"big": HALF, "small": 1})
+    assert machine.status == "FAILED"
+    assert "expected a value put together by expressions of at most 10485760" in reason_of(machine)
+
+
+def test_many_small_values_of_a_large_output_are_fine() -> None:
+    parameters = {f"p{n}": "${a.output.small}" for n in range(2_000)}
+    machine = Machine(flow(simple("a"), simple("b", input_parameters=parameters))).start()
+    machine.work("a", output={"big": HALF, "small": 1})
+    assert machine.task("b").input.value["p7"] == 1

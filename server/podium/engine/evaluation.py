@@ -9,8 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from podium.engine.expression import Context, Template
-from podium.engine.gathering import GATHERING, WHOLE, gather, latest, want_parts
+from podium.engine.gathering import (
+    GATHERING,
+    WHOLE,
+    OutputTooLarge,
+    gather,
+    latest,
+    want_parts,
+)
 from podium.engine.identity import task_key
+from podium.engine.limits import PAYLOAD_BYTES_LIMIT
+from podium.engine.schedule import too_large
 from podium.engine.state import State, payload, want_join, want_payloads, want_tasks
 
 if TYPE_CHECKING:
@@ -35,6 +44,8 @@ HEADER_ROOTS: Final = frozenset(
     }
 )
 """What `workflow.` offers that the header holds; everything else needs the payloads."""
+EXPANDED_BYTES_LIMIT: Final = 4 * PAYLOAD_BYTES_LIMIT
+"""What expressions may put in, at the worst, is looked at closely beyond this."""
 EVALUATION_ROUNDS_LIMIT: Final = 8
 """Expressions inside expressions: how often what they name may name something new."""
 
@@ -54,7 +65,23 @@ def evaluate(
                 break
             context = yield from context_for(draft, uses, task_id, place)
             known = uses
+    if template.reads > 1:
+        check_size(template, context)
     return template.evaluate(context)
+
+
+def check_size(template: Template, context: Context) -> None:
+    """Raises OutputTooLarge where a value named again and again would outgrow the memory."""
+    held = len(context.input) + len(context.output) + len(context.variables)
+    for task in context.tasks.values():
+        if task is not None:
+            gathers = task.task_type in GATHERING
+            held += len(task.input) + (PAYLOAD_BYTES_LIMIT if gathers else len(task.output))
+    if held * template.reads <= EXPANDED_BYTES_LIMIT:
+        return
+    size = template.expanded_bytes(context, PAYLOAD_BYTES_LIMIT)
+    if size > PAYLOAD_BYTES_LIMIT:
+        raise OutputTooLarge(too_large("value put together by expressions", size))
 
 
 def evaluate_map(

@@ -17,7 +17,7 @@ import msgspec
 from podium.engine.expression_text import cut
 from podium.engine.reading import Node, Uses, merge
 from podium.engine.scope import Context
-from podium.model.payload import JsonValue
+from podium.model.payload import JsonValue, json_bytes
 
 __all__ = ["Context", "Template", "compile_parameters", "compile_value", "unsupported_paths"]
 
@@ -57,7 +57,8 @@ class Template:
     `workflow`. `join_members`: for each `${a.output.b…}` the pair ("a", "b"), and ("a", "") when
     the whole output of a is read: where a is a JOIN, its output needs member b, or all of them.
     `dynamic`: some path is put together while evaluating; ask `uses_with` what else it reads.
-    `uses` has the same, and `unsupported` and `secrets`: what is no plain path or names a secret.
+    `reads`: how many expressions it has. `uses` has the others again, and `unsupported` and
+    `secrets`: what is no plain path or names a secret.
     """
 
     __slots__ = (
@@ -66,6 +67,7 @@ class Template:
         "join_members",
         "literal",
         "program",
+        "reads",
         "refs",
         "uses",
         "workflow_roots",
@@ -76,6 +78,7 @@ class Template:
         first = program[0]
         self._only: Final = first if len(program) == 1 and isinstance(first, Node) else None
         self.literal: Final = len(program) == 1 and isinstance(first, Const)
+        self.reads: Final = sum(op.reads for op in program if isinstance(op, Node))
         self.uses: Final = merge(op.uses for op in program if isinstance(op, Node))
         self.refs: Final = self.uses.refs
         self.workflow_roots: Final = self.uses.workflow_roots
@@ -95,6 +98,22 @@ class Template:
             else:
                 gather(op, stack)
         return stack[0]
+
+    def expanded_bytes(self, context: Context, limit: int) -> int:
+        """Bytes of what its expressions put in, as JSON; once over the limit it stops counting."""
+        sizes: dict[int, int] = {}
+        values: list[JsonValue] = []  # as long as they live, no other has their ids
+        total = 0
+        for op in self.program:
+            for leaf in op.leaves(context) if isinstance(op, Node) else ():
+                value = leaf.evaluate(context)
+                if id(value) not in sizes:
+                    sizes[id(value)] = json_bytes(value)
+                    values.append(value)
+                total += sizes[id(value)]
+                if total > limit:
+                    return total
+        return total
 
     def uses_with(self, context: Context) -> Uses:
         """All that evaluation reads, with nested expressions resolved from what `context` holds.

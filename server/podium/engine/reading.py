@@ -19,7 +19,7 @@ from podium.engine.path import Path, parse_path, walk, walk_wide
 from podium.engine.scope import TASK_FIELDS, WORKFLOW_FIELDS, task_object, workflow_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from podium.engine.path import Step
     from podium.engine.scope import Context, TaskField, WorkflowField
@@ -83,6 +83,16 @@ class Node:
         """All that is read, nested expressions resolved as far as `context` goes."""
         del context
         return self.uses
+
+    @property
+    def reads(self) -> int:
+        """How many values it takes in."""
+        return 1
+
+    def leaves(self, context: Context) -> Iterator[Node]:
+        """The expressions whose values it takes in."""
+        del context
+        yield self
 
 
 class Fixed(Node):
@@ -176,6 +186,15 @@ class Text(Node):
     def uses_with(self, context: Context) -> Uses:
         return merge(part.uses_with(context) for part in self._parts if isinstance(part, Node))
 
+    @property
+    def reads(self) -> int:
+        return sum(part.reads for part in self._parts if isinstance(part, Node))
+
+    def leaves(self, context: Context) -> Iterator[Node]:
+        for part in self._parts:
+            if isinstance(part, Node):
+                yield from part.leaves(context)
+
 
 class Nested(Node):
     """A path that is put together from other expressions first (S-492)."""
@@ -194,6 +213,10 @@ class Nested(Node):
 
     def uses_with(self, context: Context) -> Uses:
         return merge((self._path.uses_with(context), self._found(context).uses))
+
+    def leaves(self, context: Context) -> Iterator[Node]:
+        yield from self._path.leaves(context)
+        yield self._found(context)
 
     def _found(self, context: Context) -> Node:
         return node_of(self._path.text(context))

@@ -61,3 +61,8 @@ class Payload:
 
 
 EMPTY: Final = Payload(b"{}", {})
+
+
+def json_bytes(value: JsonValue) -> int:
+    """Length of a value's JSON text."""
+    return len(value) if isinstance(value, str) else len(orjson.dumps(value))
