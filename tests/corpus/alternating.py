@@ -46,13 +46,23 @@ class Turns:
         self.executors: list[Executor] = []
         self.over = False
         """The servers stop, each with its own commands."""
-        self._taken: dict[tuple[str, str], int] = {}
+        self._decided: dict[str, int] = {}
+        self._read: dict[str, int] = {}
 
-    def next(self, what: str, workflow_id: str, own: Executor) -> Executor:
+    def decider(self, workflow_id: str, own: Executor) -> Executor:
+        return self._next(self._decided, workflow_id, own)
+
+    def reader(self, workflow_id: str, own: Executor) -> Executor:
+        return self._next(self._read, workflow_id, own)
+
+    def _next(self, taken: dict[str, int], workflow_id: str, own: Executor) -> Executor:
+        """Every second execution begins at the second server: a worker's next task is granted in
+        turn with its results, so else one would decide all grants and the other all results.
+        """
         if self.over:
             return own
-        turn = self._taken.get((what, workflow_id), 0)
-        self._taken[what, workflow_id] = turn + 1
+        turn = taken.get(workflow_id, len(taken))
+        taken[workflow_id] = turn + 1
         return self.executors[turn % len(self.executors)]
 
 
@@ -106,10 +116,10 @@ class Face(Executor):
         return self._own.mailbox_count
 
     def _decider(self, workflow_id: str) -> Executor:
-        return self._turns.next("decide", workflow_id, self._own)
+        return self._turns.decider(workflow_id, self._own)
 
     def _reader(self, workflow_id: str) -> Executor:
-        return self._turns.next("read", workflow_id, self._own)
+        return self._turns.reader(workflow_id, self._own)
 
 
 class KeptStore(MemoryStore):
