@@ -17,6 +17,7 @@ from tests.corpus.serving import closed_port, last_words, module, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import Any
 
     from tests.corpus.driver import Conductor, Variant
