@@ -135,10 +135,11 @@ def plain(fields: Mapping[str, struct_pb2.Value]) -> dict[str, Any]:
 
 
 class Conductor:
-    """A client of one server."""
+    """A client of one server, or of several in turn (ipv4:HOST:PORT,HOST:PORT)."""
 
     def __init__(self, target: str) -> None:
-        self._channel = grpc.insecure_channel(target)
+        in_turn = [("grpc.lb_policy_name", "round_robin")]
+        self._channel = grpc.insecure_channel(target, options=in_turn)
         self._metadata = metadata_service_pb2_grpc.MetadataServiceStub(self._channel)
         self._workflows = workflow_service_pb2_grpc.WorkflowServiceStub(self._channel)
         self._tasks = task_service_pb2_grpc.TaskServiceStub(self._channel)

@@ -1,4 +1,7 @@
-"""A real server process for the corpus test: `podium serve`, a free port, a temporary store."""
+"""A real server process for the corpus test: `podium serve`, a free port, a temporary store.
+
+Other programs that take the same arguments may serve instead (uncached.py, alternating.py).
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,16 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
 SEARCH_NAME: Final = "localhost:9200"
 PUBLIC_NAME: Final = "datausa.io:443"
-PODIUM: Final = Path(sys.executable).parent / "podium"
+ROOT: Final = Path(__file__).resolve().parents[2]
+PODIUM: Final = (str(Path(sys.executable).parent / "podium"),)
 START_S: Final = 15
 STOP_S: Final = 15
 
@@ -31,7 +35,9 @@ def closed_port() -> Iterator[str]:
 
 
 @contextmanager
-def serving(folder: Path, search: AbstractContextManager[str]) -> Iterator[str]:
+def serving(
+    folder: Path, search: AbstractContextManager[str], program: Sequence[str] = PODIUM
+) -> Iterator[str]:
     """The address of a server that lives as long as the context. `folder` is for its files.
 
     What the HTTP tasks of the corpus ask is at the address that `search` gives: localhost:9200, and
@@ -45,7 +51,7 @@ def serving(folder: Path, search: AbstractContextManager[str]) -> Iterator[str]:
         arguments += ["--store", f"sqlite:///{folder}/podium.db"]
         with (folder / "stderr").open("wb") as stderr:
             server = subprocess.Popen(
-                [PODIUM, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True
+                [*program, *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=ROOT
             )
         try:
             yield address_of(server, folder)
@@ -60,6 +66,11 @@ def serving(folder: Path, search: AbstractContextManager[str]) -> Iterator[str]:
     assert server.returncode == 0, (folder / "stderr").read_text()
 
 
+def module(name: str) -> tuple[str, ...]:
+    """The program of a module beside this one."""
+    return sys.executable, "-m", f"tests.corpus.{name}"
+
+
 def address_of(server: subprocess.Popen[str], folder: Path) -> str:
     """Wait for the line that says where it serves."""
     assert server.stdout is not None
@@ -70,3 +81,8 @@ def address_of(server: subprocess.Popen[str], folder: Path) -> str:
     event = json.loads(line)
     assert event["event"] == "serving", event
     return event["grpc"]
+
+
+def last_words(folder: Path) -> dict[str, Any]:
+    """What a server of the tests counted: the last line that it wrote, once it has ended."""
+    return json.loads((folder / "stderr").read_text().splitlines()[-1])

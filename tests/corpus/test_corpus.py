@@ -8,30 +8,32 @@ from __future__ import annotations
 
 import json
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from podium.conductor.request_pb2 import StartWorkflowRequest
 from tests.corpus.definitions import (
-    CHILD_OF_KITCHEN_SINKS,
     KITCHEN_SINKS,
     OLD_KITCHEN_SINK,
     corpus_files,
-    definition_of,
     obstacles,
     read,
-    workflow_message,
 )
-from tests.corpus.driver import VARIANTS, Conductor, Drive, Ended, Script, Variant, values
+from tests.corpus.driver import VARIANTS, Conductor, Variant
 from tests.corpus.expectation import (
     INVENTORY,
     RUNS,
     Expectation,
     known_facts,
-    load_all,
     without_ids,
     without_nulls,
+)
+from tests.corpus.running import (
+    EXPECTATIONS,
+    comes_to_what_is_expected,
+    each_case,
+    knowing_all,
+    run,
 )
 from tests.corpus.search_stub import search_stub
 from tests.corpus.serving import closed_port, serving
@@ -40,13 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RUNNABLE_LEAST = 27
-EXPECTATIONS = {each.name: each for each in load_all()}
-CASES = [
-    pytest.param(expected, variant, id=f"{name}-{variant}")
-    for name, expected in EXPECTATIONS.items()
-    for variant in VARIANTS
-]
-each_case = pytest.mark.parametrize(("expected", "variant"), CASES)
 
 
 @pytest.fixture(scope="module")
@@ -63,33 +58,12 @@ def searching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conductor]:
         yield from knowing_all(address)
 
 
-def knowing_all(address: str) -> Iterator[Conductor]:
-    documents = {each.definition: each.document() for each in EXPECTATIONS.values()}
-    documents[CHILD_OF_KITCHEN_SINKS] = read(CHILD_OF_KITCHEN_SINKS)
-    client = Conductor(address)
-    client.register([definition_of(document) for _, document in sorted(documents.items())])
-    yield client
-    client.close()
-
-
 @each_case
 def test_a_definition_runs_as_expected(
     conductor: Conductor, searching: Conductor, expected: Expectation, variant: Variant
 ) -> None:
-    # given the definition as it stands in the corpus: two files may define one name
     client = searching if expected.search else conductor
-    if "workflowDef" not in expected.document():
-        client.overwrite([expected.document()])
-
-    # when scripted workers take one task after the other
-    found = run(client, expected, variant)
-
-    # then it comes to what is expected, each task in its place
-    wanted = expected.variants[variant]
-    shown = f"{expected.name} {variant}: {found.reason}"
-    assert found.tasks == wanted.tasks, shown
-    assert found.status == wanted.status, shown
-    assert without_ids(found.output) == wanted.output, shown
+    comes_to_what_is_expected(client, expected, variant)
 
 
 @each_case
@@ -155,19 +129,3 @@ def test_a_worker_that_answers_otherwise_is_noticed(conductor: Conductor) -> Non
     # then it is not what the variant without a failure must come to
     assert found.tasks != expected.variants["ok"].tasks
     assert found.tasks == expected.variants["retry"].tasks
-
-
-def run(client: Conductor, expected: Expectation, variant: Variant) -> Ended:
-    script = Script(variant=variant, answers=expected.answers)
-    return Drive(client, script).run(start_request(expected.document(), expected.input))
-
-
-def start_request(document: dict[str, Any], value: dict[str, Any]) -> StartWorkflowRequest:
-    """A start by name, or with the definition where the document is a start request itself."""
-    definition = definition_of(document)
-    request = StartWorkflowRequest(name=definition["name"], input=values(value))
-    if "workflowDef" in document:
-        request.workflow_def.CopyFrom(workflow_message(definition))
-    else:
-        request.version = definition["version"]
-    return request
