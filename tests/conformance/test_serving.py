@@ -15,6 +15,7 @@ from podium.conductor import workflow_service_pb2 as workflow
 from tests.api.calls import METADATA, TASKS, WORKFLOWS, plain, refusal, simple, values
 from tests.api.edge import Edge
 from tests.api.test_flow import completed, polled, registered, started, status_of
+from tests.api.waiting import ended
 
 
 def flow(*refs: str, version: int = 1) -> definition.WorkflowDef:
@@ -139,3 +140,47 @@ async def test_s_679_to_s_681_values_survive_the_wire(value: object) -> None:
         await completed(edge, got, v=value)
         read = await status_of(edge, workflow_id)
         assert (plain(read.input), plain(read.output)) == ({"v": value}, {"v": value})
+
+
+async def test_s_057_a_child_may_be_named_by_an_expression_without_a_version() -> None:
+    async with Edge() as edge:
+        part = simple("part", type="SUB_WORKFLOW")
+        part.sub_workflow_param.name = "${workflow.input.child}"
+        parent = definition.WorkflowDef(name="parent", tasks=[part])
+        await registered(edge, flow("a"), flow("b", version=2), parent)
+        parent_id = await started(edge, "parent", child="w")
+        await completed(edge, await polled(edge, "b"))
+        assert (await ended(edge, parent_id)).status == execution.Workflow.COMPLETED
+
+
+async def test_s_175_s_720_the_last_ten_lines_of_a_result_are_kept() -> None:
+    async with Edge() as edge:
+        await registered(edge, flow("a"))
+        await started(edge, "w")
+        got = await polled(edge, "a")
+        result = execution.TaskResult(
+            workflow_instance_id=got.workflow_instance_id, task_id=got.task_id, worker_id="w"
+        )
+        for number in range(12):
+            result.logs.add(log=f"line {number}", created_time=number + 1)
+        await edge.tasks.UpdateTask(task.UpdateTaskRequest(result=result))
+        kept = await edge.store.logs(got.task_id)
+        assert [line for _, line in kept] == [f"line {number}" for number in range(2, 12)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameter", "script"),
+    [
+        ("INLINE", "expression", "$.a.push(9); $.b = 1; $.a.length"),
+        ("LAMBDA", "scriptExpression", "$.a.push(9); $.b = 1; return $.a.length"),
+    ],
+)
+async def test_s_348_a_script_changes_no_input(kind: str, parameter: str, script: str) -> None:
+    async with Edge() as edge:
+        computes = simple("i", type=kind)
+        given = {parameter: script, "a": [1], "evaluatorType": "javascript"}
+        values(computes, "input_parameters", given)
+        await registered(edge, definition.WorkflowDef(name="w", tasks=[computes]))
+        found = await ended(edge, await started(edge, "w"))
+        assert plain(found.output) == {"result": 2}
+        assert plain(found.tasks[0].input_data) == given
