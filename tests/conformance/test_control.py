@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from podium.engine.command import (
     CloseChild,
     Pause,
+    Rejected,
     Rerun,
     Restart,
     Retry,
@@ -251,3 +254,29 @@ def test_s_145_s_147_a_failure_workflow_that_fails_starts_no_other() -> None:
     world.settle()
     assert len(world.machines) == 2
     assert not any(isinstance(each, StartChild) for each in cleaner.done_effects)
+
+
+def test_s_082_s_808_what_failed_can_be_restarted_although_it_is_not_restartable() -> None:
+    machine = Machine(flow(simple("a"), restartable=False), task_defs=ONCE).start()
+    machine.work("a", "FAILED")
+    machine.now_ms += 1
+    machine.send(Restart())
+    assert machine.list() == ["a SCHEDULED"]
+    machine.work("a")
+    machine.now_ms += 1
+    with pytest.raises(Rejected, match="non-restartable") as found:
+        machine.send(Restart())
+    assert found.value.code == "NOT_FOUND"
+
+
+def test_s_097_what_only_waits_is_used_again_in_place() -> None:
+    world, parent, child = family()
+    before = parent.task("j").id
+    child.work("a", "FAILED")
+    world.settle()
+    later(world)
+    parent.send(Retry())
+    join_task = parent.task("j")
+    assert (join_task.id, join_task.retry_count) == (before, 1)
+    assert join_task.status.value == "IN_PROGRESS"
+    assert parent.task("s").sub_workflow_id != child.id

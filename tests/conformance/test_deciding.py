@@ -121,6 +121,11 @@ def test_s_228_nothing_that_was_passed_keeps_it_from_completing() -> None:
     assert machine.status == "COMPLETED"
 
 
+def test_s_238_without_tasks_there_is_no_output() -> None:
+    machine = Machine(flow()).start({"x": 1})
+    assert (machine.status, machine.output.value) == ("COMPLETED", {})
+
+
 @pytest.mark.parametrize("parameters", [{}, {"o": "${a.output.x}"}])
 def test_s_237_which_output_a_workflow_has(parameters: dict[str, str]) -> None:
     definition = flow(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from podium.engine.command import ExtendLease, Retry, UpdateVariables, Verdict
-from podium.engine.retry import DELAY_SECONDS_MAX, delay_seconds
+from podium.engine.retry import DELAY_SECONDS_MAX, delay_seconds, gives_up_for_time
 from podium.model.definition import TaskDef
 from podium.model.payload import Payload
 from tests.engine.looping import Looping, loop
@@ -74,6 +75,21 @@ def test_s_267_what_is_not_retried(status: str) -> None:
     assert machine.status == ("TERMINATED" if status == "CANCELED" else "FAILED")
 
 
+@pytest.mark.parametrize(
+    ("logic", "delays"),
+    [
+        ("FIXED", [10, 10, 10]),
+        ("LINEAR_BACKOFF", [30, 60, 90]),
+        ("EXPONENTIAL_BACKOFF", [10, 20, 40]),
+    ],
+)
+def test_s_268_to_s_270_delays_with_a_scale_factor(logic: Any, delays: list[int]) -> None:
+    kind = TaskDef(name="t", retry_logic=logic, retry_delay_seconds=10, backoff_scale_factor=3)
+    assert [delay_seconds(kind, count) for count in range(3)] == delays
+    capped = replace(kind, max_retry_delay_seconds=5)
+    assert [delay_seconds(capped, count) for count in range(3)] == [5, 5, 5]
+
+
 def test_s_271_delays_do_not_overflow() -> None:
     long = TaskDef(name="t", retry_logic="EXPONENTIAL_BACKOFF", retry_delay_seconds=60)
     assert [delay_seconds(long, count) for count in (0, 5, 40, 10_000)] == [
@@ -117,6 +133,14 @@ def test_s_277_the_failed_attempt_keeps_its_status_and_is_marked() -> None:
     first = machine.attempts[machine.task("a").key, 0]
     assert (first.status.value, first.retried) == ("TIMED_OUT", True)
     assert not machine.task("a").retried
+
+
+def test_s_282_the_total_timeout_needs_a_first_scheduling_time() -> None:
+    kind = TaskDef(name="a", total_timeout_seconds=5)
+    task = one().task("a")
+    late_ms = T0 + 60_000
+    assert gives_up_for_time(task, kind, late_ms) is not None
+    assert gives_up_for_time(replace(task, first_scheduled_ms=0), kind, late_ms) is None
 
 
 def test_s_283_the_timeout_runs_from_the_first_start_of_the_attempt() -> None:

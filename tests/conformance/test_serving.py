@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import UUID
 
 import pytest
@@ -113,15 +114,20 @@ async def test_s_671_a_whole_rerun_goes_over_the_wire() -> None:
         assert plain(read.input) == {"n": 1}  # an empty map is none
 
 
-async def test_s_677_definitions_are_kept_and_read() -> None:
+async def test_s_020_s_677_definitions_are_kept_and_read() -> None:
     async with Edge() as edge:
         await registered(edge, flow("a"), flow("b", version=3))
         again = metadata.CreateWorkflowRequest(workflow=flow("a"))
         assert (await refusal(edge, f"{METADATA}CreateWorkflow", again))[0] == "ALREADY_EXISTS"
         asked = metadata.GetWorkflowRequest(name="w", version=0)
         assert (await edge.metadata.GetWorkflow(asked)).workflow.version == 3
-        kinds = metadata.CreateTasksRequest(defs=[definition.TaskDef(name="t", retry_count=2)])
-        await edge.metadata.CreateTasks(kinds)
+        for count in (1, 2):  # S-020: the second overwrites
+            kinds = definition.TaskDef(name="t", retry_count=count)
+            await edge.metadata.CreateTasks(metadata.CreateTasksRequest(defs=[kinds]))
+        asked_kind = metadata.GetTaskRequest(task_type="t")
+        assert (await edge.metadata.GetTask(asked_kind)).task.retry_count == 2
+        unknown = metadata.UpdateTaskRequest(task=definition.TaskDef(name="new"))
+        assert (await refusal(edge, f"{METADATA}UpdateTask", unknown))[0] == "NOT_FOUND"
         changed = metadata.UpdateTaskRequest(task=definition.TaskDef(name="t", retry_count=5))
         await edge.metadata.UpdateTask(changed)
         found = await edge.metadata.GetTask(metadata.GetTaskRequest(task_type="t"))
@@ -184,3 +190,44 @@ async def test_s_348_a_script_changes_no_input(kind: str, parameter: str, script
         found = await ended(edge, await started(edge, "w"))
         assert plain(found.output) == {"result": 2}
         assert plain(found.tasks[0].input_data) == given
+
+
+async def test_s_124_a_skipped_task_has_the_data_that_the_message_gives() -> None:
+    async with Edge() as edge:
+        await registered(edge, flow("a", "b"))
+        workflow_id = await started(edge, "w")
+        skip = workflow.SkipTaskRequest(workflow_id=workflow_id, task_reference_name="b")
+        values(skip.request, "task_input", {"i": 1})
+        values(skip.request, "task_output", {"o": 2})
+        await edge.workflows.SkipTaskFromWorkflow(skip)
+        read = await status_of(edge, workflow_id)
+        [skipped] = [each for each in read.tasks if each.reference_task_name == "b"]
+        assert (plain(skipped.input_data), plain(skipped.output_data)) == ({"i": 1}, {"o": 2})
+        await completed(edge, await polled(edge, "a"))
+        assert (await ended(edge, workflow_id)).status == execution.Workflow.COMPLETED
+
+
+async def test_s_152_one_call_ends_and_removes_what_runs_and_what_has_ended() -> None:
+    async with Edge() as edge:
+        await registered(edge, flow("a"))
+        running, done = [await started(edge, "w") for _ in range(2)]
+        for _ in range(2):
+            got = await polled(edge, "a")
+            if got.workflow_instance_id == done:
+                await completed(edge, got)
+        assert (await status_of(edge, done)).status == execution.Workflow.COMPLETED
+        for workflow_id in (running, done):
+            remove = workflow.RemoveWorkflowRequest(workflod_id=workflow_id)
+            await edge.workflows.RemoveWorkflow(remove)
+            look = workflow.GetWorkflowStatusRequest(workflow_id=workflow_id)
+            async with asyncio.timeout(30):
+                while (await gone(edge, look)) is None:  # noqa: ASYNC110 - it has no signal
+                    await asyncio.sleep(0)
+
+
+async def gone(edge: Edge, look: workflow.GetWorkflowStatusRequest) -> str | None:
+    """The code of a look at an execution that is gone; None while it is there."""
+    try:
+        return (await refusal(edge, f"{WORKFLOWS}GetWorkflowStatus", look))[0]
+    except AssertionError:
+        return None

@@ -47,6 +47,31 @@ def test_s_308_the_first_status_of_each_type(task: Any, status: str) -> None:
     assert machine.task("t").status.value == status
 
 
+@pytest.mark.parametrize(
+    ("task", "delayed"),
+    [
+        (simple("t", start_delay=5), True),
+        (op("OWN", "t", start_delay=5), True),
+        (op("HTTP", "t", start_delay=5), True),
+        (op("DYNAMIC", "t", start_delay=5, dynamic_task_name_param="n",
+            input_parameters={"n": "x"}), True),
+        (sub("t", "c", start_delay=5), True),
+        (op("START_WORKFLOW", "t", start_delay=5,
+            input_parameters={"startWorkflow": {"name": "o"}}), True),
+        (op("NOOP", "t", start_delay=5), False),
+        (op("WAIT", "t", start_delay=5), False),
+        (op("HUMAN", "t", start_delay=5), False),
+        (op("EVENT", "t", start_delay=5, sink="conductor"), False),
+    ],
+)  # fmt: skip
+def test_s_253_which_types_have_a_start_delay(task: Any, *, delayed: bool) -> None:
+    machine = Machine(flow(task)).start()
+    found = machine.task("t")
+    assert ((found.id, "retry") in machine.deadlines) is delayed
+    assert (found.status.value == "SCHEDULED") is delayed
+    assert not machine.ready
+
+
 def test_s_311_s_321_system_tasks_are_handed_out_from_one_queue_for_their_type() -> None:
     http = op("HTTP", "h", input_parameters={"uri": "u"})
     machine = Machine(flow(http)).start(task_to_domain={"*": "d", "HTTP": "e"})
@@ -85,6 +110,19 @@ def test_s_421_version_0_of_a_child_is_the_latest() -> None:
     machine = Machine(flow(op("SUB_WORKFLOW", "s", sub_workflow_param=params))).start()
     assert isinstance(machine.effects[0], StartChild)
     assert machine.effects[0].version is None
+
+
+@pytest.mark.parametrize(("given", "priority"), [(7, 7), ("7", 0), (None, 0)])
+def test_s_423_the_priority_of_a_child_is_a_number_that_is_given(given: Any, priority: int) -> None:
+    params = SubWorkflowParams(name="c", version=1, priority="${workflow.input.p}")
+    machine = Machine(flow(op("SUB_WORKFLOW", "s", sub_workflow_param=params)))
+    machine.start({"p": given}, priority=9, correlation_id="cc", task_to_domain={"a": "d"})
+    effect = machine.effects[0]
+    assert isinstance(effect, StartChild)
+    assert (effect.priority, effect.correlation_id) == (priority, "cc")
+    assert effect.task_to_domain == {"a": "d"}
+    assert effect.parent is not None
+    assert effect.parent.task_id == machine.task("s").id
 
 
 def test_s_427_a_child_that_is_refused_fails_its_task() -> None:
