@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from podium.engine.command import ReportResult, Rerun, SkipTask, Terminate, Verdict
+from podium.engine.command import (
+    FailFailureWorkflow,
+    ReportResult,
+    Rerun,
+    SkipTask,
+    Terminate,
+    Verdict,
+)
 from podium.model.execution import TaskStatus
 from tests.engine.machine import T0, Machine
 from tests.engine.shapes import flow, fork, join, op, simple, switch, task_def, terminate
@@ -38,13 +45,15 @@ def test_s_201_s_204_what_a_commit_holds() -> None:
 
 
 def test_s_207_when_a_task_counts_as_started() -> None:
-    branches = [simple("a")], [op("WAIT", "w")], [op("HUMAN", "h")]
+    http = op("HTTP", "call", input_parameters={"uri": "u"})
+    branches = [simple("a")], [op("WAIT", "w")], [op("HUMAN", "h")], [http]
     machine = Machine(flow(fork("f", *branches), join("j", "a", "w", "h"))).start()
-    assert machine.task("a").start_ms == 0
+    assert machine.task("a").start_ms == machine.task("call").start_ms == 0
     assert {machine.task(ref).start_ms for ref in ("f", "w", "h", "j")} == {T0}
     machine.now_ms += 7
     machine.grant("a")
-    assert machine.task("a").start_ms == T0 + 7
+    machine.grant("call")
+    assert machine.task("a").start_ms == machine.task("call").start_ms == T0 + 7
 
 
 def test_s_208_s_209_chains_of_operators_run_to_their_end_at_once() -> None:
@@ -170,6 +179,9 @@ def test_s_261_s_262_times_of_tasks_and_of_the_workflow() -> None:
     machine.work("b")
     assert machine.header is not None
     assert machine.header.ended_ms == machine.header.updated_ms == T0 + 30
+    machine.now_ms += 10
+    machine.send(FailFailureWorkflow(name="fw", reason="gone"))
+    assert (machine.header.ended_ms, machine.header.updated_ms) == (T0 + 30, T0 + 40)
 
 
 def test_s_265_names_and_types_of_tasks() -> None:

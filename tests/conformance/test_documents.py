@@ -6,6 +6,7 @@ from typing import Any
 
 from podium.app.document import execution_document
 from podium.app.reading import ExecutionView, TaskView
+from podium.model.definition import decode_workflow
 from tests.engine.looping import Looping, loop
 from tests.engine.machine import Machine
 from tests.engine.shapes import flow, simple, task_def
@@ -54,3 +55,5 @@ def test_s_264_what_is_null_is_left_out_and_values_are_kept() -> None:
     [task] = found["tasks"]
     assert task["inputData"] == {"n": None}
     assert "workerId" not in task
+    read = decode_workflow('{"name": "w", "unknown": {"x": 1}, "version": null, "tasks": []}')
+    assert (read.name, read.version) == ("w", 1)

@@ -7,6 +7,7 @@ import asyncio
 from podium.engine.command import ReportResult, Retry
 from podium.model.execution import TaskStatus
 from podium.model.queue import Queue
+from podium.store.port import StoreUnavailable
 from tests.engine.machine import T0, Machine
 from tests.engine.shapes import flow, op, simple, task_def
 from tests.runtime.rig import EVENT_S, Hand, Rig, chain, quick
@@ -145,3 +146,15 @@ async def test_s_562_a_system_task_is_limited_as_well() -> None:
         assert hand.tasks.empty()
         await hand.answer(task)
         assert (await hand.take()).id != task.id
+
+
+async def test_s_544_a_store_that_fails_for_a_moment_costs_no_task() -> None:
+    async with Rig([ONE]) as rig:
+        server = await rig.server()
+        workflow_id = await rig.start(server, "one")
+        rig.store.before.append(StoreUnavailable("for a moment"))
+        async with asyncio.timeout(EVENT_S):
+            [(task, _)] = await server.polls.poll(A, "p", 1, 60_000)
+        done = ReportResult(task_id=task.id, status=TaskStatus.COMPLETED)
+        await server.executor.call(workflow_id, done, "test")
+        assert (await rig.finished(server, workflow_id)).status.value == "COMPLETED"
