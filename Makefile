@@ -16,7 +16,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check gen gen-check fmt lint types arch tidy cover \
+.PHONY: help setup demo test check gen gen-check fmt lint types arch tidy facts cover \
 	sim sim-planted chaos bench wheel-check lock clean
 
 help: ## List the targets
@@ -83,6 +83,9 @@ gen-check: $(READY) ## Check that the protobuf code is current
 
 tidy: $(READY) ## Check the house rules on sizes, names, dead modules, the folder map
 	$(BIN)/python -m pytest --quiet tests/test_tidy.py
+
+facts: $(READY) ## Count the facts about Conductor by section and verdict
+	@$(BIN)/python -m tests.conformance.facts
 
 cover: $(READY) ## Run the tests and show the lines and branches they miss
 	$(BIN)/coverage run -m pytest $(ARGS)
