@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from podium.app.document import execution_document
-from podium.app.reading import ExecutionView, TaskView
+from podium.app.view import ExecutionView, TaskView
+from podium.engine.command import Retry
 from podium.model.definition import decode_workflow
 from tests.engine.looping import Looping, loop
 from tests.engine.machine import Machine
@@ -36,6 +37,18 @@ def test_s_013_marks_of_tasks() -> None:
     assert shown(machine)["tasks"][1]["executed"]
     looping = Looping(flow(loop(simple("b"), n=1))).start()
     assert [task["iteration"] for task in shown(looping)["tasks"]][-1] == 1
+
+
+def test_s_277_executed_of_attempts() -> None:
+    once = {"a": task_def("a", retry_count=1)}
+    machine = Machine(flow(simple("a"), simple("b")), task_defs=once).start()
+    machine.work("a", "FAILED")
+    machine.work("a", "FAILED")
+    assert [task["executed"] for task in shown(machine)["tasks"]] == [False, True]
+    machine.send(Retry())  # S-098: by hand
+    found = shown(machine)["tasks"]
+    assert [task["executed"] for task in found] == [False, True, False]
+    assert [task["retried"] for task in found] == [True, True, False]
 
 
 def test_s_063_an_execution_began_when_it_was_made() -> None:
