@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 Json = dict[str, Any]
-Path = tuple[int, ...]
+Path = tuple[tuple[str, int], ...]
+"""The loops around a task, outermost first, each with its iteration."""
 OPEN = {"SCHEDULED", "IN_PROGRESS"}
 BAD = {"FAILED", "FAILED_WITH_TERMINAL_ERROR", "CANCELED"}
 ENDED_AS = {"CANCELED": "TERMINATED"}
@@ -206,7 +207,7 @@ class Run:
             if row.task.get("items") or "_items" in row.task.get("inputParameters", {}):
                 row.output |= {"loopIndex": number, "loopItem": row.items[number]}
             self.forget(row, number + 1)
-            self.do(row.task["loopOver"], (*row.path, number + 1))
+            self.do(row.task["loopOver"], (*row.path, (row.task["taskReferenceName"], number + 1)))
         return True
 
     def forget(self, loop: Row, number: int) -> None:
@@ -300,13 +301,13 @@ class Run:
 
 
 def shown(ref: str, path: Path) -> str:
-    return "__".join([ref, *map(str, path)])
+    return "__".join([ref, *(str(number) for _, number in path)])
 
 
 def within(row: Row, loop: Row, numbers: set[int]) -> bool:
     """Whether it belongs to one of these iterations of the loop."""
-    depth = len(loop.path)
-    return len(row.path) > depth and row.path[:depth] == loop.path and row.path[depth] in numbers
+    ref, depth = loop.task["taskReferenceName"], len(loop.path)
+    return any(row.path[: depth + 1] == (*loop.path, (ref, number)) for number in numbers)
 
 
 def join_failure(members: list[Row | None]) -> str:

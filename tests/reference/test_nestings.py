@@ -75,12 +75,10 @@ def by_engine(case: Case) -> Found:
         world.places[machine.id]: {
             "status": machine.status,
             "output": machine.output.value,
-            "tasks": [
+            "tasks": sorted(
                 (reference_in(task.ref, task.iteration), task.attempt, task.status.value)
-                for task in sorted(
-                    [*machine.tasks.values(), *machine.attempts.values()], key=lambda t: t.seq
-                )
-            ],
+                for task in [*machine.tasks.values(), *machine.attempts.values()]
+            ),
         }
         for machine in world.machines.values()
     }
@@ -93,7 +91,7 @@ def by_model(case: Case) -> Found:
         place: {
             "status": run.status,
             "output": run.output,
-            "tasks": [(row.ref, row.attempt, row.status) for row in run.rows],
+            "tasks": sorted((row.ref, row.attempt, row.status) for row in run.rows),
         }
         for place, run in world.runs.items()
     }
