@@ -198,15 +198,17 @@ class Run:
         inside = [each for each in self.last_attempts() if within(each, row, {number})]
         if any(each.is_open for each in inside):
             return False
-        if any(each.spoils for each in inside):
+        own = len(row.path) + 1  # what a loop in it forgave is forgiven
+        if any(each.spoils for each in inside if len(each.path) == own):
             self.close(row, "FAILED")
-        elif number == len(row.items):
+            return True
+        self.forget(row, number)
+        if number == len(row.items):
             self.close(row, "COMPLETED")
         else:
             row.output = {"iteration": number + 1}
             if row.task.get("items") or "_items" in row.task.get("inputParameters", {}):
                 row.output |= {"loopIndex": number, "loopItem": row.items[number]}
-            self.forget(row, number + 1)
             self.do(row.task["loopOver"], (*row.path, (row.task["taskReferenceName"], number + 1)))
         return True
 
