@@ -1,9 +1,9 @@
-"""What an execution must come to: a recursive interpreter of Conductor definitions.
+"""What an execution must come to: a recursive interpreter of Conductor's definitions.
 
-Written from the facts about Conductor (the numbers S-…) and knowing nothing of the engine: a
-definition is Conductor's JSON, tasks are rows in a list, and whatever waits (JOIN, DO_WHILE) looks
-through that list after each step. Workers are an oracle: it says which open task is worked on
-next, how each attempt ends and what it gives. References are what clients see: `a__2__1`.
+Written from the facts about Conductor (the numbers S-…), not from the engine. A definition is
+Conductor's JSON; tasks are rows in a list, in which whatever waits (JOIN, DO_WHILE) looks around
+after each step. Workers are an oracle, which says what is worked on next and how it ends.
+References are what clients see: `a__2__1`.
 """
 
 from __future__ import annotations
@@ -14,28 +14,29 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 Json = dict[str, Any]
 Path = tuple[tuple[str, int], ...]
 """The loops around a task, outermost first, each with its iteration."""
+
 OPEN = {"SCHEDULED", "IN_PROGRESS"}
 BAD = {"FAILED", "FAILED_WITH_TERMINAL_ERROR", "CANCELED"}
 ENDED_AS = {"CANCELED": "TERMINATED"}
-"""Status of what ends because of a task (S-242); FAILED for all others."""
+"""How a workflow ends because of a task (S-242): FAILED for all others."""
 
 
 class Oracle(Protocol):
-    """The workers. `place` is where a task is: `root/s__1#0/a`, attempts are counted from 0."""
+    """The workers. `place` is where a task is: `root/s__1#0/a`. Attempts count from 0."""
 
     def rank(self, place: str, attempt: int) -> float: ...
     def outcome(self, place: str, attempt: int) -> str: ...
     def output(self, place: str, attempt: int) -> Json: ...
 
 
-@dataclass
+@dataclass(eq=False)
 class Row:
-    """One attempt of a task."""
+    """One attempt of a task, and what follows when it is over."""
 
     task: Json
     path: Path
@@ -47,8 +48,12 @@ class Row:
     child: Run | None = None
 
     @property
+    def name(self) -> str:
+        return self.task["taskReferenceName"]
+
+    @property
     def ref(self) -> str:
-        return shown(self.task["taskReferenceName"], self.path)
+        return shown(self.name, self.path)
 
     @property
     def is_open(self) -> bool:
@@ -56,31 +61,37 @@ class Row:
 
     @property
     def spoils(self) -> bool:
-        """Failed where that is permitted: what is around it fails later (S-230, S-380, S-402)."""
-        forgiven = self.task.get("optional") or not self.task.get("permissive")
-        return self.status in BAD and not forgiven
+        """It failed where that is permitted: what is around it fails later."""
+        permitted = self.task.get("permissive") and not self.task.get("optional")  # S-218
+        return bool(permitted) and self.status in BAD
 
 
 class World:
     """All executions, and what they have still to tell each other."""
 
     def __init__(
-        self, definitions: Iterable[Json], task_defs: Mapping[str, Json], oracle: Oracle
+        self,
+        definitions: Iterable[Json],
+        task_defs: Mapping[str, Json],
+        oracle: Oracle,
+        deviations: Collection[str] = (),
     ) -> None:
         self.definitions = {each["name"]: each for each in definitions}
         self.task_defs = task_defs
         self.oracle = oracle
+        self.deviations = deviations
+        """Facts that are not followed."""
         self.runs: dict[str, Run] = {}
         self.later: deque[Callable[[], None]] = deque()
 
-    def start(self, name: str, place: str, parent: Callable[[str, Json], None]) -> Run:
-        run = Run(self, self.definitions[name], place, parent)
+    def start(self, name: str, place: str, tell: Callable[[str, Json], None]) -> Run:
+        run = Run(self, self.definitions[name], place, tell)
         self.runs[place] = run
         run.step(lambda: run.do(run.definition["tasks"], ()))
         return run
 
     def finish(self, name: str) -> None:
-        """Start this workflow and work on its tasks, one after the other, until none is open."""
+        """Start this workflow and work on one task after the other, until none is open."""
         self.start(name, "root", lambda _status, _output: None)
         while True:
             while self.later:
@@ -110,115 +121,108 @@ class Run:
         self.status = "RUNNING"
         self.output: Json = {}
         self.rows: list[Row] = []
-        self.kinds: dict[str, Callable[[Json, Path, list[Json]], None]] = {
-            "SIMPLE": self.simple,
-            "SUB_WORKFLOW": self.sub_workflow,
-            "SWITCH": self.switch,
-            "FORK_JOIN": self.fork,
-            "DO_WHILE": self.loop,
-        }
-
-    # Going forward
+        self.spoiled = False
 
     def step(self, action: Callable[[], None]) -> None:
         """Something happens, and all that follows from it at once (S-209)."""
         action()
         while self.status == "RUNNING" and any(
             self.joined(row) if row.task["type"] == "JOIN" else self.looped(row)
-            for row in [row for row in self.rows if row.status == "IN_PROGRESS"]
-            if row.task["type"] in {"JOIN", "DO_WHILE"}
+            for row in list(self.rows)
+            if row.is_open and row.task["type"] in {"JOIN", "DO_WHILE"}
         ):
             pass
         if self.status == "RUNNING" and not any(row.is_open for row in self.rows):  # S-227
-            spoiled = any(row.spoils for row in self.last_attempts())  # S-230
+            spoiled = self.spoiled or any(row.spoils for row in self.newest())  # S-230
             self.end("FAILED" if spoiled else "COMPLETED")
+
+    # Onwards
 
     def do(self, tasks: list[Json], path: Path) -> None:
         """These tasks, one after the other, as far as they can be done now."""
-        if tasks and self.status == "RUNNING":
-            self.kinds[tasks[0]["type"]](tasks[0], path, tasks[1:])
-
-    def add(self, task: Json, path: Path, rest: list[Json], status: str) -> Row:
+        if not tasks or self.status != "RUNNING":
+            return
+        task, rest = tasks[0], tasks[1:]
+        instant = task["type"] in {"SWITCH", "FORK_JOIN"}
+        status = "COMPLETED" if instant else "SCHEDULED"
         row = Row(task, path, lambda: self.do(rest, path), status)
         self.rows.append(row)
-        return row
+        match task["type"]:
+            case "SUB_WORKFLOW":
+                self.world.later.append(lambda: self.start_child(row))
+            case "SWITCH":
+                self.do([*self.chosen(row), *rest], path)  # S-337
+            case "FORK_JOIN":
+                for branch in task["forkTasks"]:
+                    self.do(branch, path)
+                self.do(rest, path)  # its JOIN: S-352, S-353
+            case "DO_WHILE":
+                items = self.value(task.get("inputParameters", {}).get("_items", [None]))
+                row.items = items if isinstance(items, list) else [items]  # S-403
+                row.output = {"iteration": 0}
+                self.looped(row)
 
-    def simple(self, task: Json, path: Path, rest: list[Json]) -> None:
-        self.add(task, path, rest, "SCHEDULED")
-
-    def sub_workflow(self, task: Json, path: Path, rest: list[Json]) -> None:
-        row = self.add(task, path, rest, "IN_PROGRESS")
-        self.world.later.append(lambda: self.start_child(row))
-
-    def switch(self, task: Json, path: Path, rest: list[Json]) -> None:
-        self.add(task, path, rest, "COMPLETED")
-        value = self.value(task["inputParameters"][task["expression"]])
+    def chosen(self, switch: Row) -> list[Json]:
+        value = self.value(switch.task["inputParameters"][switch.task["expression"]])
+        switch.output = {"evaluationResult": [value], "selectedCase": value}  # S-332
         case = "null" if value is None else str(value)  # S-330
-        chosen = task["decisionCases"].get(case, task.get("defaultCase", []))  # S-331
-        self.do([*chosen, *rest], path)  # S-337
+        return switch.task["decisionCases"].get(case, switch.task.get("defaultCase", []))  # S-331
 
-    def fork(self, task: Json, path: Path, rest: list[Json]) -> None:
-        self.add(task, path, rest, "COMPLETED")
-        for branch in task["forkTasks"]:
-            self.do(branch, path)
-        self.add(rest[0], path, rest[1:], "IN_PROGRESS")  # its JOIN: S-352, S-355
-
-    def loop(self, task: Json, path: Path, rest: list[Json]) -> None:
-        row = self.add(task, path, rest, "IN_PROGRESS")
-        given = task.get("items") or task.get("inputParameters", {}).get("_items", [None])
-        items = self.value(given)
-        row.items = [] if items is None else items if isinstance(items, list) else [items]
-        row.output = {"iteration": 0}
-        self.looped(row)
-
-    # What waits
-
-    def joined(self, row: Row) -> bool:
-        """Whether this JOIN ends now: S-380, S-382."""
-        members = self.members(row)
-        if not all(members) or any(member and member.is_open for member in members):
+    def joined(self, join: Row) -> bool:
+        """Whether this JOIN ends now (S-380 to S-383)."""
+        members = self.gathered(join)
+        if any(each is None or each.is_open for each in members):
             return False
-        if any(member and member.spoils for member in members):
-            self.close(row, join_failure(members))
+        rows = [each for each in members if each is not None]
+        if any(each.spoils for each in rows):
+            self.close(join, failure_of(members))
             return True
-        errors = [
-            each and each.task.get("optional") and each.status == "COMPLETED_WITH_ERRORS"
-            for each in members
-        ]
-        self.close(row, "COMPLETED_WITH_ERRORS" if any(errors) else "COMPLETED")
+        forgiven = [each for each in rows if each.status == "COMPLETED_WITH_ERRORS"]
+        if "S-382" not in self.world.deviations:
+            forgiven = [each for each in forgiven if each.task.get("optional")]
+        self.close(join, "COMPLETED_WITH_ERRORS" if forgiven else "COMPLETED")
         return True
 
-    def members(self, join: Row) -> list[Row | None]:
-        last = {row.ref: row for row in self.rows}  # S-385
-        return [last.get(shown(ref, join.path)) for ref in join.task["joinOn"]]
+    def gathered(self, join: Row) -> list[Row | None]:
+        """The JOIN's members, newest attempts (S-385), after it has taken their outputs (S-378)."""
+        newest = {row.ref: row for row in self.newest()}
+        found = [newest.get(shown(name, join.path)) for name in join.task["joinOn"]]
+        join.output = {row.ref: out for row in found if row and (out := self.output_of(row))}
+        return found
 
-    def looped(self, row: Row) -> bool:
-        """Whether this DO_WHILE ends or goes on now: S-397, S-402, S-404, S-406."""
-        number = row.output["iteration"]
-        inside = [each for each in self.last_attempts() if within(each, row, {number})]
-        if any(each.is_open for each in inside):
+    def looped(self, loop: Row) -> bool:
+        """Whether this DO_WHILE ends or goes on now (S-394 to S-408)."""
+        number = loop.output["iteration"]
+        inside = [row for row in self.newest() if within(row, loop, {number})]
+        if any(row.is_open for row in inside):
             return False
-        own = len(row.path) + 1  # what a loop in it forgave is forgiven
-        if any(each.spoils for each in inside if len(each.path) == own):
-            self.close(row, "FAILED")
+        own = [row for row in inside if len(row.path) == len(loop.path) + 1]
+        if any(row.spoils for row in own):  # S-402; a loop in it has forgiven for both
+            self.close(loop, "FAILED")
             return True
-        self.forget(row, number)
-        if number == len(row.items):
-            self.close(row, "COMPLETED")
-        else:
-            row.output = {"iteration": number + 1}
-            if row.task.get("items") or "_items" in row.task.get("inputParameters", {}):
-                row.output |= {"loopIndex": number, "loopItem": row.items[number]}
-            self.do(row.task["loopOver"], (*row.path, (row.task["taskReferenceName"], number + 1)))
+        if "S-408" in self.world.deviations:
+            self.forget(loop, number)
+        if number == len(loop.items):
+            self.close(loop, "COMPLETED")
+            return True
+        loop.output = {"iteration": number + 1}
+        if "_items" in loop.task.get("inputParameters", {}):
+            loop.output |= {"loopIndex": number, "loopItem": loop.items[number]}  # S-405
+        if "S-408" not in self.world.deviations:
+            self.forget(loop, number + 1)
+        self.do(loop.task["loopOver"], (*loop.path, (loop.name, number + 1)))
         return True
 
     def forget(self, loop: Row, number: int) -> None:
-        """Only the last iterations are kept (S-408)."""
-        keep = loop.task.get("inputParameters", {}).get("keepLastN", number)
-        old = set(range(1, number - keep + 1))
-        self.rows = [row for row in self.rows if not within(row, loop, old)]
+        """Only the last iterations are kept (S-408). A failure in them is not forgotten."""
+        kept = loop.task.get("inputParameters", {}).get("keepLastN", number)
+        old = [row for row in self.newest() if within(row, loop, set(range(1, number - kept + 1)))]
+        self.spoiled = self.spoiled or any(row.spoils for row in old)
+        refs = {row.ref for row in old}
+        self.rows = [row for row in self.rows if row.ref not in refs]
 
-    def last_attempts(self) -> list[Row]:
+    def newest(self) -> list[Row]:
+        """The last attempt of each task."""
         return list({row.ref: row for row in self.rows}.values())
 
     # Ends
@@ -226,93 +230,107 @@ class Run:
     def work(self, row: Row) -> None:
         place = f"{self.place}/{row.ref}"
         row.output = self.world.oracle.output(place, row.attempt)
-        status = self.world.oracle.outcome(place, row.attempt)
-        self.step(lambda: self.close(row, status))
+        self.step(lambda: self.close(row, self.world.oracle.outcome(place, row.attempt)))
 
     def close(self, row: Row, status: str) -> None:
-        """This attempt is over: again, onwards, or the end of it all (S-217, S-266, S-267)."""
+        """This attempt is over: once more, onwards, or the end of it all (S-217)."""
         row.status = status
-        if status == "FAILED" and row.attempt < self.retries(row.task):
+        if status == "FAILED" and row.attempt < self.retries(row.task):  # S-266, S-267
             again = Row(row.task, row.path, row.then, "SCHEDULED", row.attempt + 1)
             self.rows.append(again)
-            if row.task["type"] == "SUB_WORKFLOW":
+            if row.child:
                 self.world.later.append(lambda: self.start_child(again))
             return
         if status in BAD:
             if row.task.get("optional"):
                 row.status = "COMPLETED_WITH_ERRORS"
             elif not row.task.get("permissive"):
-                self.fail_joins(row)
-                self.end(ENDED_AS.get(status, "FAILED"))
+                self.end_by(row)
                 return
+        for join in self.joins_on(row):  # in the same commit, so before what follows
+            self.joined(join)
         row.then()
 
     def retries(self, task: Json) -> int:
         if task["type"] not in {"SIMPLE", "SUB_WORKFLOW"}:
-            return 0
+            return 0  # S-034
         own = task.get("retryCount")  # S-254
         return self.world.task_defs[task["name"]]["retryCount"] if own is None else own
 
-    def fail_joins(self, row: Row) -> None:
-        """The end of a child has the joins that wait for it look at once (S-386)."""
-        for join in self.rows if row.child else []:
-            if join.task["type"] == "JOIN" and join.is_open:
-                members = self.members(join)
-                if row in members:
-                    join.status = join_failure(members)
+    def joins_on(self, row: Row) -> list[Row]:
+        joins = [each for each in self.rows if each.task["type"] == "JOIN" and each.is_open]
+        names = {join.ref: [shown(each, join.path) for each in join.task["joinOn"]] for join in joins}
+        return [join for join in joins if row.ref in names[join.ref]]
+
+    def end_by(self, row: Row) -> None:
+        """A task ends it all; a child's task ends the joins that wait for it too (S-386)."""
+        for join in self.joins_on(row) if row.child else []:
+            join.status = failure_of(self.gathered(join))
+        self.end(ENDED_AS.get(row.status, "FAILED"))
 
     def end(self, status: str) -> None:
         self.status = status
         parameters = self.definition.get("outputParameters", {})
-        self.output = {name: self.value(text) for name, text in parameters.items()}
+        self.output = {name: self.value(text) for name, text in parameters.items()}  # S-239
         for row in self.rows:
             if row.is_open:
-                row.status = "CANCELED"
-                if row.child is not None:
+                row.status = "CANCELED"  # S-012
+                if row.child:
                     self.world.later.append(row.child.terminate)
         self.world.later.append(lambda: self.tell(status, self.output))
 
     def terminate(self) -> None:
         if self.status == "RUNNING":
-            self.end("TERMINATED")
+            self.end("TERMINATED")  # S-138
 
     # Children
 
     def start_child(self, row: Row) -> None:
         if row.is_open:
-            row.status = "IN_PROGRESS"
-            name = row.task["subWorkflowParam"]["name"]
             place = f"{self.place}/{row.ref}#{row.attempt}"
+            row.output = {"subWorkflowId": place}  # S-426
+            name = row.task["subWorkflowParam"]["name"]
             row.child = self.world.start(name, place, lambda *end: self.child_ended(row, *end))
 
     def child_ended(self, row: Row, status: str, output: Json) -> None:
         if row.is_open:
-            row.output = output  # S-428
-            mapped = "CANCELED" if status == "TERMINATED" else status
-            self.step(lambda: self.close(row, mapped))
+            row.output |= output  # S-428
+            self.step(lambda: self.close(row, "CANCELED" if status == "TERMINATED" else status))
 
-    # Expressions
+    # Values
 
     def value(self, given: Any) -> Any:
-        """`${ref.output.key}` is of the newest task of that name (S-409), null if there is none."""
-        found = re.fullmatch(r"\$\{(\w+)\.output\.(\w+)\}", given) if isinstance(given, str) else None
+        """`${ref.output.key}` reads the newest task of that name (S-409); null without one."""
+        pattern = r"\$\{(\w+)\.output(?:\.(\w+))?\}"
+        found = re.fullmatch(pattern, given) if isinstance(given, str) else None
         if found is None:
             return given
-        rows = [row for row in self.rows if row.task["taskReferenceName"] == found[1]]
-        return rows[-1].output.get(found[2]) if rows else None
+        row = next((row for row in reversed(self.rows) if row.name == found[1]), None)
+        output = self.output_of(row) if row else {}
+        return output.get(found[2]) if found[2] else output if row else None
+
+    def output_of(self, row: Row) -> Json:
+        """A DO_WHILE has the outputs of its iterations, by number and plain name (S-396)."""
+        found = dict(row.output)
+        for each in self.newest() if row.task["type"] == "DO_WHILE" else []:
+            if len(each.path) == len(row.path) + 1 and each.path[:-1] == row.path:
+                ref, number = each.path[-1]
+                if ref == row.name:
+                    found.setdefault(str(number), {})[each.name] = self.output_of(each)
+        return found
 
 
-def shown(ref: str, path: Path) -> str:
-    return "__".join([ref, *(str(number) for _, number in path)])
+def shown(name: str, path: Path) -> str:
+    return "__".join([name, *(str(number) for _, number in path)])
 
 
 def within(row: Row, loop: Row, numbers: set[int]) -> bool:
     """Whether it belongs to one of these iterations of the loop."""
-    ref, depth = loop.task["taskReferenceName"], len(loop.path)
-    return any(row.path[: depth + 1] == (*loop.path, (ref, number)) for number in numbers)
+    around = row.path[: len(loop.path) + 1]
+    return any(around == (*loop.path, (loop.name, number)) for number in numbers)
 
 
-def join_failure(members: list[Row | None]) -> str:
-    """How a JOIN ends because of such members (S-381)."""
+def failure_of(members: list[Row | None]) -> str:
+    """How a JOIN fails because of such members (S-381)."""
     bad = {each.status for each in members if each and each.status in BAD}
     return "CANCELED" if bad == {"CANCELED"} else "FAILED"

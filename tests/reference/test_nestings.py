@@ -19,6 +19,8 @@ from tests.reference import model
 from tests.reference.generator import TASK_DEFS, Case, make_case
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from podium.engine.transition import StartChild
     from tests.engine.machine import Machine
 
@@ -74,7 +76,7 @@ def by_engine(case: Case) -> Found:
     return {
         world.places[machine.id]: {
             "status": machine.status,
-            "output": machine.output.value,
+            "output": placed(machine.output.value, world.places),
             "tasks": sorted(
                 (reference_in(task.ref, task.iteration), task.attempt, task.status.value)
                 for task in [*machine.tasks.values(), *machine.attempts.values()]
@@ -84,8 +86,15 @@ def by_engine(case: Case) -> Found:
     }
 
 
-def by_model(case: Case) -> Found:
-    world = model.World(case.definitions, TASK_DEFS, case.workers)
+def placed(value: Any, places: dict[str, str]) -> Any:
+    """The value with the places of children instead of their ids."""
+    if isinstance(value, dict):
+        return {key: placed(each, places) for key, each in value.items()}
+    return places.get(value, value) if isinstance(value, str) else value
+
+
+def by_model(case: Case, deviations: Collection[str] = ()) -> Found:
+    world = model.World(case.definitions, TASK_DEFS, case.workers, deviations)
     world.finish("root")
     return {
         place: {
