@@ -21,6 +21,8 @@ Path = tuple[tuple[str, int], ...]
 """The loops around a task, outermost first, each with its iteration."""
 
 OPEN = {"SCHEDULED", "IN_PROGRESS"}
+FIRST = {"SIMPLE": "SCHEDULED", "SWITCH": "COMPLETED", "FORK_JOIN": "COMPLETED"}
+"""Status at first (S-308): IN_PROGRESS for all others."""
 BAD = {"FAILED", "FAILED_WITH_TERMINAL_ERROR", "CANCELED"}
 ENDED_AS = {"CANCELED": "TERMINATED"}
 """How a workflow ends because of a task (S-242): FAILED for all others."""
@@ -41,11 +43,14 @@ class Row:
     task: Json
     path: Path
     then: Callable[[], None]
-    status: str
     attempt: int = 0
+    status: str = ""
     output: Json = field(default_factory=dict)
     items: list[Any] = field(default_factory=list)
     child: Run | None = None
+
+    def __post_init__(self) -> None:
+        self.status = FIRST.get(self.task["type"], "IN_PROGRESS")
 
     @property
     def name(self) -> str:
@@ -143,9 +148,7 @@ class Run:
         if not tasks or self.status != "RUNNING":
             return
         task, rest = tasks[0], tasks[1:]
-        instant = task["type"] in {"SWITCH", "FORK_JOIN"}
-        status = "COMPLETED" if instant else "SCHEDULED"
-        row = Row(task, path, lambda: self.do(rest, path), status)
+        row = Row(task, path, lambda: self.do(rest, path))
         self.rows.append(row)
         match task["type"]:
             case "SUB_WORKFLOW":
@@ -164,13 +167,13 @@ class Run:
 
     def chosen(self, switch: Row) -> list[Json]:
         value = self.value(switch.task["inputParameters"][switch.task["expression"]])
-        switch.output = {"evaluationResult": [value], "selectedCase": value}  # S-332
         case = "null" if value is None else str(value)  # S-330
+        switch.output = {"evaluationResult": [case], "selectedCase": case}  # S-332
         return switch.task["decisionCases"].get(case, switch.task.get("defaultCase", []))  # S-331
 
     def joined(self, join: Row) -> bool:
         """Whether this JOIN ends now (S-380 to S-383)."""
-        members = self.gathered(join)
+        members = self.members(join)
         if any(each is None or each.is_open for each in members):
             return False
         rows = [each for each in members if each is not None]
@@ -183,12 +186,9 @@ class Run:
         self.close(join, "COMPLETED_WITH_ERRORS" if forgiven else "COMPLETED")
         return True
 
-    def gathered(self, join: Row) -> list[Row | None]:
-        """The JOIN's members, newest attempts (S-385), after it has taken their outputs (S-378)."""
-        newest = {row.ref: row for row in self.newest()}
-        found = [newest.get(shown(name, join.path)) for name in join.task["joinOn"]]
-        join.output = {row.ref: out for row in found if row and (out := self.output_of(row))}
-        return found
+    def members(self, join: Row) -> list[Row | None]:
+        newest = {row.ref: row for row in self.rows}  # S-385
+        return [newest.get(shown(name, join.path)) for name in join.task["joinOn"]]
 
     def looped(self, loop: Row) -> bool:
         """Whether this DO_WHILE ends or goes on now (S-394 to S-408)."""
@@ -236,7 +236,7 @@ class Run:
         """This attempt is over: once more, onwards, or the end of it all (S-217)."""
         row.status = status
         if status == "FAILED" and row.attempt < self.retries(row.task):  # S-266, S-267
-            again = Row(row.task, row.path, row.then, "SCHEDULED", row.attempt + 1)
+            again = Row(row.task, row.path, row.then, row.attempt + 1)
             self.rows.append(again)
             if row.child:
                 self.world.later.append(lambda: self.start_child(again))
@@ -265,7 +265,7 @@ class Run:
     def end_by(self, row: Row) -> None:
         """A task ends it all; a child's task ends the joins that wait for it too (S-386)."""
         for join in self.joins_on(row) if row.child else []:
-            join.status = failure_of(self.gathered(join))
+            join.status = failure_of(self.members(join))
         self.end(ENDED_AS.get(row.status, "FAILED"))
 
     def end(self, status: str) -> None:
@@ -301,23 +301,24 @@ class Run:
 
     def value(self, given: Any) -> Any:
         """`${ref.output.key}` reads the newest task of that name (S-409); null without one."""
-        pattern = r"\$\{(\w+)\.output(?:\.(\w+))?\}"
+        pattern = r"\$\{(\w+)\.output\.(\w+)\}"
         found = re.fullmatch(pattern, given) if isinstance(given, str) else None
         if found is None:
             return given
-        row = next((row for row in reversed(self.rows) if row.name == found[1]), None)
-        output = self.output_of(row) if row else {}
-        return output.get(found[2]) if found[2] else output if row else None
+        rows = [row for row in self.rows if row.name == found[1]]
+        return rows[-1].output.get(found[2]) if rows else None
 
     def output_of(self, row: Row) -> Json:
-        """A DO_WHILE has the outputs of its iterations, by number and plain name (S-396)."""
-        found = dict(row.output)
+        """That of a JOIN holds what its members gave; of a DO_WHILE, what its iterations gave."""
+        if row.task["type"] == "JOIN":  # S-378, S-379
+            found = [each for each in self.members(row) if each is not None]
+            return {each.ref: output for each in found if (output := self.output_of(each))}
+        output = dict(row.output)
         for each in self.newest() if row.task["type"] == "DO_WHILE" else []:
-            if len(each.path) == len(row.path) + 1 and each.path[:-1] == row.path:
-                ref, number = each.path[-1]
-                if ref == row.name:
-                    found.setdefault(str(number), {})[each.name] = self.output_of(each)
-        return found
+            if each.path[:-1] == row.path and each.path[-1:] and each.path[-1][0] == row.name:
+                number = str(each.path[-1][1])
+                output.setdefault(number, {})[each.name] = self.output_of(each)  # S-396
+        return output
 
 
 def shown(name: str, path: Path) -> str:
