@@ -102,7 +102,11 @@ class Maker:
 
     def element(self, depth: int) -> list[Json]:
         self.left -= 1
-        weights = [4, 2 if self.children else 0, *([2, 3, 2] if depth and self.left > 0 else [0] * 3)]
+        weights = [
+            4,
+            2 if self.children else 0,
+            *([2, 3, 2] if depth and self.left > 0 else [0] * 3),
+        ]
         match self.rng.choices(KINDS, weights)[0]:
             case "SWITCH":
                 return [self.switch(depth - 1)]

@@ -24,8 +24,6 @@ OPEN = {"SCHEDULED", "IN_PROGRESS"}
 FIRST = {"SIMPLE": "SCHEDULED", "SWITCH": "COMPLETED", "FORK_JOIN": "COMPLETED"}
 """Status at first (S-308): IN_PROGRESS for all others."""
 BAD = {"FAILED", "FAILED_WITH_TERMINAL_ERROR", "CANCELED"}
-ENDED_AS = {"CANCELED": "TERMINATED"}
-"""How a workflow ends because of a task (S-242): FAILED for all others."""
 
 
 class Oracle(Protocol):
@@ -44,21 +42,15 @@ class Row:
     path: Path
     then: Callable[[], None]
     attempt: int = 0
-    status: str = ""
     output: Json = field(default_factory=dict)
     items: list[Any] = field(default_factory=list)
     child: Run | None = None
 
     def __post_init__(self) -> None:
-        self.status = FIRST.get(self.task["type"], "IN_PROGRESS")
-
-    @property
-    def name(self) -> str:
-        return self.task["taskReferenceName"]
-
-    @property
-    def ref(self) -> str:
-        return shown(self.name, self.path)
+        self.kind, self.name = self.task["type"], self.task["taskReferenceName"]
+        self.status = FIRST.get(self.kind, "IN_PROGRESS")
+        self.ref = shown(self.name, self.path)
+        self.parameters = self.task.get("inputParameters", {})
 
     @property
     def is_open(self) -> bool:
@@ -84,8 +76,7 @@ class World:
         self.definitions = {each["name"]: each for each in definitions}
         self.task_defs = task_defs
         self.oracle = oracle
-        self.deviations = deviations
-        """Facts that are not followed."""
+        self.deviations = deviations  # facts that are not followed
         self.runs: dict[str, Run] = {}
         self.later: deque[Callable[[], None]] = deque()
 
@@ -105,7 +96,7 @@ class World:
                 (self.oracle.rank(f"{run.place}/{row.ref}", row.attempt), run, row)
                 for run in self.runs.values()
                 for row in run.rows
-                if row.task["type"] == "SIMPLE" and row.is_open
+                if row.kind == "SIMPLE" and row.is_open
             ]
             if not todo:
                 return
@@ -132,16 +123,14 @@ class Run:
         """Something happens, and all that follows from it at once (S-209)."""
         action()
         while self.status == "RUNNING" and any(
-            self.joined(row) if row.task["type"] == "JOIN" else self.looped(row)
-            for row in list(self.rows)
-            if row.is_open and row.task["type"] in {"JOIN", "DO_WHILE"}
+            self.joined(row) if row.kind == "JOIN" else self.looped(row)
+            for row in [row for row in self.rows if row.is_open]
+            if row.kind in {"JOIN", "DO_WHILE"}
         ):
             pass
         if self.status == "RUNNING" and not any(row.is_open for row in self.rows):  # S-227
             spoiled = self.spoiled or any(row.spoils for row in self.newest())  # S-230
             self.end("FAILED" if spoiled else "COMPLETED")
-
-    # Onwards
 
     def do(self, tasks: list[Json], path: Path) -> None:
         """These tasks, one after the other, as far as they can be done now."""
@@ -150,7 +139,7 @@ class Run:
         task, rest = tasks[0], tasks[1:]
         row = Row(task, path, lambda: self.do(rest, path))
         self.rows.append(row)
-        match task["type"]:
+        match row.kind:
             case "SUB_WORKFLOW":
                 self.world.later.append(lambda: self.start_child(row))
             case "SWITCH":
@@ -160,13 +149,12 @@ class Run:
                     self.do(branch, path)
                 self.do(rest, path)  # its JOIN: S-352, S-353
             case "DO_WHILE":
-                items = self.value(task.get("inputParameters", {}).get("_items", [None]))
-                row.items = items if isinstance(items, list) else [items]  # S-403
+                row.items = row.parameters.get("_items", [None])
                 row.output = {"iteration": 0}
                 self.looped(row)
 
     def chosen(self, switch: Row) -> list[Json]:
-        value = self.value(switch.task["inputParameters"][switch.task["expression"]])
+        value = self.value(switch.parameters[switch.task["expression"]])
         case = "null" if value is None else str(value)  # S-330
         switch.output = {"evaluationResult": [case], "selectedCase": case}  # S-332
         return switch.task["decisionCases"].get(case, switch.task.get("defaultCase", []))  # S-331
@@ -176,11 +164,10 @@ class Run:
         members = self.members(join)
         if any(each is None or each.is_open for each in members):
             return False
-        rows = [each for each in members if each is not None]
-        if any(each.spoils for each in rows):
+        if any(each.spoils for each in members if each):
             self.close(join, failure_of(members))
             return True
-        forgiven = [each for each in rows if each.status == "COMPLETED_WITH_ERRORS"]
+        forgiven = [each for each in members if each and each.status == "COMPLETED_WITH_ERRORS"]
         if "S-382" not in self.world.deviations:
             forgiven = [each for each in forgiven if each.task.get("optional")]
         self.close(join, "COMPLETED_WITH_ERRORS" if forgiven else "COMPLETED")
@@ -200,32 +187,30 @@ class Run:
         if any(row.spoils for row in own):  # S-402; a loop in it has forgiven for both
             self.close(loop, "FAILED")
             return True
-        if "S-408" in self.world.deviations:
+        late = "S-408" in self.world.deviations
+        if late:
             self.forget(loop, number)
         if number == len(loop.items):
             self.close(loop, "COMPLETED")
             return True
         loop.output = {"iteration": number + 1}
-        if "_items" in loop.task.get("inputParameters", {}):
+        if "_items" in loop.parameters:
             loop.output |= {"loopIndex": number, "loopItem": loop.items[number]}  # S-405
-        if "S-408" not in self.world.deviations:
+        if not late:
             self.forget(loop, number + 1)
         self.do(loop.task["loopOver"], (*loop.path, (loop.name, number + 1)))
         return True
 
     def forget(self, loop: Row, number: int) -> None:
         """Only the last iterations are kept (S-408). A failure in them is not forgotten."""
-        kept = loop.task.get("inputParameters", {}).get("keepLastN", number)
-        old = [row for row in self.newest() if within(row, loop, set(range(1, number - kept + 1)))]
-        self.spoiled = self.spoiled or any(row.spoils for row in old)
-        refs = {row.ref for row in old}
-        self.rows = [row for row in self.rows if row.ref not in refs]
+        kept = loop.parameters.get("keepLastN", number)
+        old = set(range(1, number - kept + 1))
+        self.spoiled |= any(row.spoils for row in self.newest() if within(row, loop, old))
+        self.rows = [row for row in self.rows if not within(row, loop, old)]
 
     def newest(self) -> list[Row]:
         """The last attempt of each task."""
         return list({row.ref: row for row in self.rows}.values())
-
-    # Ends
 
     def work(self, row: Row) -> None:
         place = f"{self.place}/{row.ref}"
@@ -235,7 +220,7 @@ class Run:
     def close(self, row: Row, status: str) -> None:
         """This attempt is over: once more, onwards, or the end of it all (S-217)."""
         row.status = status
-        if status == "FAILED" and row.attempt < self.retries(row.task):  # S-266, S-267
+        if status == "FAILED" and row.attempt < self.retries(row):  # S-266, S-267
             again = Row(row.task, row.path, row.then, row.attempt + 1)
             self.rows.append(again)
             if row.child:
@@ -251,22 +236,20 @@ class Run:
             self.joined(join)
         row.then()
 
-    def retries(self, task: Json) -> int:
-        if task["type"] not in {"SIMPLE", "SUB_WORKFLOW"}:
+    def retries(self, row: Row) -> int:
+        if row.kind not in {"SIMPLE", "SUB_WORKFLOW"}:
             return 0  # S-034
-        own = task.get("retryCount")  # S-254
-        return self.world.task_defs[task["name"]]["retryCount"] if own is None else own
+        return row.task.get("retryCount", self.world.task_defs[row.task["name"]]["retryCount"])
 
     def joins_on(self, row: Row) -> list[Row]:
-        joins = [each for each in self.rows if each.task["type"] == "JOIN" and each.is_open]
-        names = {join.ref: [shown(each, join.path) for each in join.task["joinOn"]] for join in joins}
-        return [join for join in joins if row.ref in names[join.ref]]
+        joins = [each for each in self.rows if each.kind == "JOIN" and each.is_open]
+        return [join for join in joins if row in self.members(join)]
 
     def end_by(self, row: Row) -> None:
         """A task ends it all; a child's task ends the joins that wait for it too (S-386)."""
         for join in self.joins_on(row) if row.child else []:
             join.status = failure_of(self.members(join))
-        self.end(ENDED_AS.get(row.status, "FAILED"))
+        self.end("TERMINATED" if row.status == "CANCELED" else "FAILED")  # S-242
 
     def end(self, status: str) -> None:
         self.status = status
@@ -283,8 +266,6 @@ class Run:
         if self.status == "RUNNING":
             self.end("TERMINATED")  # S-138
 
-    # Children
-
     def start_child(self, row: Row) -> None:
         if row.is_open:
             place = f"{self.place}/{row.ref}#{row.attempt}"
@@ -297,8 +278,6 @@ class Run:
             row.output |= output  # S-428
             self.step(lambda: self.close(row, "CANCELED" if status == "TERMINATED" else status))
 
-    # Values
-
     def value(self, given: Any) -> Any:
         """`${ref.output.key}` reads the newest task of that name (S-409); null without one."""
         pattern = r"\$\{(\w+)\.output\.(\w+)\}"
@@ -310,11 +289,11 @@ class Run:
 
     def output_of(self, row: Row) -> Json:
         """That of a JOIN holds what its members gave; of a DO_WHILE, what its iterations gave."""
-        if row.task["type"] == "JOIN":  # S-378, S-379
+        if row.kind == "JOIN":  # S-378, S-379
             found = [each for each in self.members(row) if each is not None]
             return {each.ref: output for each in found if (output := self.output_of(each))}
         output = dict(row.output)
-        for each in self.newest() if row.task["type"] == "DO_WHILE" else []:
+        for each in self.newest() if row.kind == "DO_WHILE" else []:
             if each.path[:-1] == row.path and each.path[-1:] and each.path[-1][0] == row.name:
                 number = str(each.path[-1][1])
                 output.setdefault(number, {})[each.name] = self.output_of(each)  # S-396
