@@ -1,4 +1,4 @@
-"""Random definitions and random workers from a seed: forks, loops, choices, children, in each other.
+"""Random definitions and workers from a seed: forks, loops, choices and children in each other.
 
 Definitions are Conductor's JSON. A case has a root and up to three children, which may start those
 after them. What a seed draws first sets the odds, so that some seeds fail early and others never.

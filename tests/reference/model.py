@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -63,26 +64,22 @@ class Row:
         return bool(permitted) and self.status in BAD
 
 
+@dataclass
 class World:
-    """All executions, and what they have still to tell each other."""
+    """All executions, and what they have still to tell each other. `deviations` are facts that are
+    not followed.
+    """
 
-    def __init__(
-        self,
-        definitions: Iterable[Json],
-        task_defs: Mapping[str, Json],
-        oracle: Oracle,
-        deviations: Collection[str] = (),
-    ) -> None:
-        self.definitions = {each["name"]: each for each in definitions}
-        self.task_defs = task_defs
-        self.oracle = oracle
-        self.deviations = deviations  # facts that are not followed
-        self.runs: dict[str, Run] = {}
-        self.later: deque[Callable[[], None]] = deque()
+    definitions: Iterable[Json]
+    task_defs: Mapping[str, Json]
+    oracle: Oracle
+    deviations: Collection[str] = ()
+    runs: dict[str, Run] = field(default_factory=dict)
+    later: deque[Callable[[], None]] = field(default_factory=deque)
 
     def start(self, name: str, place: str, tell: Callable[[str, Json], None]) -> Run:
-        run = Run(self, self.definitions[name], place, tell)
-        self.runs[place] = run
+        definition = next(each for each in self.definitions if each["name"] == name)
+        run = self.runs[place] = Run(self, definition, place, tell)
         run.step(lambda: run.do(run.definition["tasks"], ()))
         return run
 
@@ -104,20 +101,18 @@ class World:
             run.work(row)
 
 
+@dataclass(eq=False)
 class Run:
     """One execution."""
 
-    def __init__(
-        self, world: World, definition: Json, place: str, tell: Callable[[str, Json], None]
-    ) -> None:
-        self.world = world
-        self.definition = definition
-        self.place = place
-        self.tell = tell
-        self.status = "RUNNING"
-        self.output: Json = {}
-        self.rows: list[Row] = []
-        self.spoiled = False
+    world: World
+    definition: Json
+    place: str
+    tell: Callable[[str, Json], None]
+    status: str = "RUNNING"
+    output: Json = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    spoiled: bool = False
 
     def step(self, action: Callable[[], None]) -> None:
         """Something happens, and all that follows from it at once (S-209)."""
@@ -162,20 +157,20 @@ class Run:
     def joined(self, join: Row) -> bool:
         """Whether this JOIN ends now (S-380 to S-383)."""
         members = self.members(join)
-        if any(each is None or each.is_open for each in members):
+        if len(members) < len(join.task["joinOn"]) or any(each.is_open for each in members):
             return False
-        if any(each.spoils for each in members if each):
-            self.close(join, failure_of(members))
-            return True
-        forgiven = [each for each in members if each and each.status == "COMPLETED_WITH_ERRORS"]
+        forgiven = [each for each in members if each.status == "COMPLETED_WITH_ERRORS"]
         if "S-382" not in self.world.deviations:
             forgiven = [each for each in forgiven if each.task.get("optional")]
-        self.close(join, "COMPLETED_WITH_ERRORS" if forgiven else "COMPLETED")
+        fine = "COMPLETED_WITH_ERRORS" if forgiven else "COMPLETED"
+        self.close(join, failure_of(members) if any(each.spoils for each in members) else fine)
         return True
 
-    def members(self, join: Row) -> list[Row | None]:
-        newest = {row.ref: row for row in self.rows}  # S-385
-        return [newest.get(shown(name, join.path)) for name in join.task["joinOn"]]
+    def members(self, join: Row) -> list[Row]:
+        """Those that were scheduled, their last attempts (S-385)."""
+        newest = {row.ref: row for row in self.rows}
+        refs = [shown(name, join.path) for name in join.task["joinOn"]]
+        return [newest[ref] for ref in refs if ref in newest]
 
     def looped(self, loop: Row) -> bool:
         """Whether this DO_WHILE ends or goes on now (S-394 to S-408)."""
@@ -187,17 +182,14 @@ class Run:
         if any(row.spoils for row in own):  # S-402; a loop in it has forgiven for both
             self.close(loop, "FAILED")
             return True
-        late = "S-408" in self.world.deviations
-        if late:
-            self.forget(loop, number)
-        if number == len(loop.items):
+        last = number == len(loop.items)
+        self.forget(loop, number if last or "S-408" in self.world.deviations else number + 1)
+        if last:
             self.close(loop, "COMPLETED")
             return True
         loop.output = {"iteration": number + 1}
         if "_items" in loop.parameters:
             loop.output |= {"loopIndex": number, "loopItem": loop.items[number]}  # S-405
-        if not late:
-            self.forget(loop, number + 1)
         self.do(loop.task["loopOver"], (*loop.path, (loop.name, number + 1)))
         return True
 
@@ -232,8 +224,9 @@ class Run:
             elif not row.task.get("permissive"):
                 self.end_by(row)
                 return
-        for join in self.joins_on(row):  # in the same commit, so before what follows
-            self.joined(join)
+        for join in self.joins_on(row):  # decided by the same commit, so before what follows
+            if join.is_open:
+                self.joined(join)
         row.then()
 
     def retries(self, row: Row) -> int:
@@ -252,6 +245,8 @@ class Run:
         self.end("TERMINATED" if row.status == "CANCELED" else "FAILED")  # S-242
 
     def end(self, status: str) -> None:
+        if self.status != "RUNNING":
+            return
         self.status = status
         parameters = self.definition.get("outputParameters", {})
         self.output = {name: self.value(text) for name, text in parameters.items()}  # S-239
@@ -259,12 +254,8 @@ class Run:
             if row.is_open:
                 row.status = "CANCELED"  # S-012
                 if row.child:
-                    self.world.later.append(row.child.terminate)
+                    self.world.later.append(partial(row.child.end, "TERMINATED"))  # S-138
         self.world.later.append(lambda: self.tell(status, self.output))
-
-    def terminate(self) -> None:
-        if self.status == "RUNNING":
-            self.end("TERMINATED")  # S-138
 
     def start_child(self, row: Row) -> None:
         if row.is_open:
@@ -290,8 +281,8 @@ class Run:
     def output_of(self, row: Row) -> Json:
         """That of a JOIN holds what its members gave; of a DO_WHILE, what its iterations gave."""
         if row.kind == "JOIN":  # S-378, S-379
-            found = [each for each in self.members(row) if each is not None]
-            return {each.ref: output for each in found if (output := self.output_of(each))}
+            found = {each.ref: self.output_of(each) for each in self.members(row)}
+            return {ref: output for ref, output in found.items() if output}
         output = dict(row.output)
         for each in self.newest() if row.kind == "DO_WHILE" else []:
             if each.path[:-1] == row.path and each.path[-1:] and each.path[-1][0] == row.name:
@@ -310,7 +301,7 @@ def within(row: Row, loop: Row, numbers: set[int]) -> bool:
     return any(around == (*loop.path, (loop.name, number)) for number in numbers)
 
 
-def failure_of(members: list[Row | None]) -> str:
+def failure_of(members: list[Row]) -> str:
     """How a JOIN fails because of such members (S-381)."""
-    bad = {each.status for each in members if each and each.status in BAD}
+    bad = {each.status for each in members if each.status in BAD}
     return "CANCELED" if bad == {"CANCELED"} else "FAILED"
