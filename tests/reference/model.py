@@ -1,9 +1,8 @@
 """What an execution must come to: a recursive interpreter of Conductor's definitions.
 
-Written from the facts about Conductor (the numbers S-…), not from the engine. A definition is
-Conductor's JSON; tasks are rows in a list, in which whatever waits (JOIN, DO_WHILE) looks around
-after each step. Workers are an oracle, which says what is worked on next and how it ends.
-References are what clients see: `a__2__1`.
+Written from the facts about Conductor (the numbers S-…), not from the engine. Tasks are rows in a
+list, in which whatever waits (JOIN, DO_WHILE) looks around after each step. Workers are an oracle:
+it says what is worked on next and how that ends. References are what clients see: `a__2__1`.
 """
 
 from __future__ import annotations
@@ -15,13 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 Json = dict[str, Any]
 Path = tuple[tuple[str, int], ...]
 """The loops around a task, outermost first, each with its iteration."""
 
-OPEN = {"SCHEDULED", "IN_PROGRESS"}
 FIRST = {"SIMPLE": "SCHEDULED", "SWITCH": "COMPLETED", "FORK_JOIN": "COMPLETED"}
 """Status at first (S-308): IN_PROGRESS for all others."""
 BAD = {"FAILED", "FAILED_WITH_TERMINAL_ERROR", "CANCELED"}
@@ -44,7 +42,6 @@ class Row:
     then: Callable[[], None]
     attempt: int = 0
     output: Json = field(default_factory=dict)
-    items: list[Any] = field(default_factory=list)
     child: Run | None = None
 
     def __post_init__(self) -> None:
@@ -55,22 +52,20 @@ class Row:
 
     @property
     def is_open(self) -> bool:
-        return self.status in OPEN
+        return self.status in {"SCHEDULED", "IN_PROGRESS"}
 
     @property
     def spoils(self) -> bool:
         """It failed where that is permitted: what is around it fails later."""
-        permitted = self.task.get("permissive") and not self.task.get("optional")  # S-218
-        return bool(permitted) and self.status in BAD
+        permitted = self.task.get("permissive", False) and not self.task.get("optional")  # S-218
+        return permitted and self.status in BAD
 
 
 @dataclass
 class World:
-    """All executions, and what they have still to tell each other. `deviations` are facts that are
-    not followed.
-    """
+    """All executions, and what they tell each other. `deviations` are facts not to be followed."""
 
-    definitions: Iterable[Json]
+    definitions: Collection[Json]
     task_defs: Mapping[str, Json]
     oracle: Oracle
     deviations: Collection[str] = ()
@@ -134,19 +129,17 @@ class Run:
         task, rest = tasks[0], tasks[1:]
         row = Row(task, path, lambda: self.do(rest, path))
         self.rows.append(row)
-        match row.kind:
-            case "SUB_WORKFLOW":
-                self.world.later.append(lambda: self.start_child(row))
-            case "SWITCH":
-                self.do([*self.chosen(row), *rest], path)  # S-337
-            case "FORK_JOIN":
-                for branch in task["forkTasks"]:
-                    self.do(branch, path)
-                self.do(rest, path)  # its JOIN: S-352, S-353
-            case "DO_WHILE":
-                row.items = row.parameters.get("_items", [None])
-                row.output = {"iteration": 0}
-                self.looped(row)
+        if row.kind == "SUB_WORKFLOW":
+            self.world.later.append(lambda: self.start_child(row))
+        elif row.kind == "SWITCH":
+            self.do([*self.chosen(row), *rest], path)  # S-337
+        elif row.kind == "FORK_JOIN":
+            for branch in task["forkTasks"]:
+                self.do(branch, path)
+            self.do(rest, path)  # its JOIN: S-352, S-353
+        elif row.kind == "DO_WHILE":
+            row.output = {"iteration": 0}
+            self.looped(row)
 
     def chosen(self, switch: Row) -> list[Json]:
         value = self.value(switch.parameters[switch.task["expression"]])
@@ -157,7 +150,8 @@ class Run:
     def joined(self, join: Row) -> bool:
         """Whether this JOIN ends now (S-380 to S-383)."""
         members = self.members(join)
-        if len(members) < len(join.task["joinOn"]) or any(each.is_open for each in members):
+        waits = len(members) < len(join.task["joinOn"]) or any(each.is_open for each in members)
+        if waits or not join.is_open:
             return False
         forgiven = [each for each in members if each.status == "COMPLETED_WITH_ERRORS"]
         if "S-382" not in self.world.deviations:
@@ -182,14 +176,15 @@ class Run:
         if any(row.spoils for row in own):  # S-402; a loop in it has forgiven for both
             self.close(loop, "FAILED")
             return True
-        last = number == len(loop.items)
+        items = loop.parameters.get("_items", [None])
+        last = number == len(items)
         self.forget(loop, number if last or "S-408" in self.world.deviations else number + 1)
         if last:
             self.close(loop, "COMPLETED")
             return True
         loop.output = {"iteration": number + 1}
         if "_items" in loop.parameters:
-            loop.output |= {"loopIndex": number, "loopItem": loop.items[number]}  # S-405
+            loop.output |= {"loopIndex": number, "loopItem": items[number]}  # S-405
         self.do(loop.task["loopOver"], (*loop.path, (loop.name, number + 1)))
         return True
 
@@ -225,8 +220,7 @@ class Run:
                 self.end_by(row)
                 return
         for join in self.joins_on(row):  # decided by the same commit, so before what follows
-            if join.is_open:
-                self.joined(join)
+            self.joined(join)
         row.then()
 
     def retries(self, row: Row) -> int:
@@ -271,8 +265,7 @@ class Run:
 
     def value(self, given: Any) -> Any:
         """`${ref.output.key}` reads the newest task of that name (S-409); null without one."""
-        pattern = r"\$\{(\w+)\.output\.(\w+)\}"
-        found = re.fullmatch(pattern, given) if isinstance(given, str) else None
+        found = re.fullmatch(r"\$\{(\w+)\.output\.(\w+)\}", str(given))
         if found is None:
             return given
         rows = [row for row in self.rows if row.name == found[1]]
