@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.reference.model import Oracle
 
 Json = dict[str, Any]
 
@@ -54,7 +57,7 @@ class Case:
 
     seed: int
     definitions: list[Json]
-    workers: Workers
+    workers: Oracle
 
 
 def make_case(seed: int) -> Case:
