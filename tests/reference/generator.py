@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from tests.reference.model import Oracle
+from typing import Any, Protocol
 
 Json = dict[str, Any]
 
@@ -26,9 +23,20 @@ TASK_DEFS: dict[str, Json] = {
 }
 
 
+class Oracle(Protocol):
+    """The workers: which task is next, how each attempt ends and what it gives.
+
+    `place` is where a task is, `root/s__1#0/a`; attempts count from 0.
+    """
+
+    def rank(self, place: str, attempt: int) -> float: ...
+    def outcome(self, place: str, attempt: int) -> str: ...
+    def output(self, place: str, attempt: int) -> Json: ...
+
+
 @dataclass(frozen=True)
 class Workers:
-    """How every attempt ends, drawn from the seed, the place and the attempt, never from order."""
+    """Draws from the seed, the place and the attempt, never from the order of calls."""
 
     seed: int
     failing: float

@@ -1,8 +1,8 @@
 """What an execution must come to: a recursive interpreter of Conductor's definitions.
 
 Written from the facts about Conductor (the numbers S-…), not from the engine. Tasks are rows in a
-list, in which whatever waits (JOIN, DO_WHILE) looks around after each step. Workers are an oracle:
-it says what is worked on next and how that ends. References are what clients see: `a__2__1`.
+list, in which whatever waits (JOIN, DO_WHILE) looks around after each step. References are what
+clients see: `a__2__1`.
 """
 
 from __future__ import annotations
@@ -11,26 +11,19 @@ import re
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-Json = dict[str, Any]
+    from tests.reference.generator import Json, Oracle
+
 Path = tuple[tuple[str, int], ...]
 """The loops around a task, outermost first, each with its iteration."""
 
 FIRST = {"SIMPLE": "SCHEDULED", "SWITCH": "COMPLETED", "FORK_JOIN": "COMPLETED"}
 """Status at first (S-308): IN_PROGRESS for all others."""
 BAD = {"FAILED", "FAILED_WITH_TERMINAL_ERROR", "CANCELED"}
-
-
-class Oracle(Protocol):
-    """The workers. `place` is where a task is: `root/s__1#0/a`. Attempts count from 0."""
-
-    def rank(self, place: str, attempt: int) -> float: ...
-    def outcome(self, place: str, attempt: int) -> str: ...
-    def output(self, place: str, attempt: int) -> Json: ...
 
 
 @dataclass(eq=False)
@@ -108,16 +101,18 @@ class Run:
     output: Json = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     spoiled: bool = False
+    soon: deque[Callable[[], None]] = field(default_factory=deque)
 
     def step(self, action: Callable[[], None]) -> None:
         """Something happens, and all that follows from it at once (S-209)."""
-        action()
-        while self.status == "RUNNING" and any(
+        self.soon.append(action)
+        while self.soon or any(
             self.joined(row) if row.kind == "JOIN" else self.looped(row)
             for row in [row for row in self.rows if row.is_open]
             if row.kind in {"JOIN", "DO_WHILE"}
         ):
-            pass
+            while self.soon:
+                self.soon.popleft()()
         if self.status == "RUNNING" and not any(row.is_open for row in self.rows):  # S-227
             spoiled = self.spoiled or any(row.spoils for row in self.newest())  # S-230
             self.end("FAILED" if spoiled else "COMPLETED")
@@ -132,14 +127,20 @@ class Run:
         if row.kind == "SUB_WORKFLOW":
             self.world.later.append(lambda: self.start_child(row))
         elif row.kind == "SWITCH":
-            self.do([*self.chosen(row), *rest], path)  # S-337
+            if case := self.chosen(row):
+                self.do([*case, *rest], path)  # S-333, S-337
+            else:
+                self.soon.append(row.then)
         elif row.kind == "FORK_JOIN":
             for branch in task["forkTasks"]:
                 self.do(branch, path)
             self.do(rest, path)  # its JOIN: S-352, S-353
         elif row.kind == "DO_WHILE":
             row.output = {"iteration": 0}
-            self.looped(row)
+            if "S-201" in self.world.deviations and row.parameters.get("_items", [None]):
+                self.looped(row)
+            else:
+                self.soon.append(lambda: self.looped(row))
 
     def chosen(self, switch: Row) -> list[Json]:
         value = self.value(switch.parameters[switch.task["expression"]])
@@ -170,7 +171,7 @@ class Run:
         """Whether this DO_WHILE ends or goes on now (S-394 to S-408)."""
         number = loop.output["iteration"]
         inside = [row for row in self.newest() if within(row, loop, {number})]
-        if any(row.is_open for row in inside):
+        if not loop.is_open or any(row.is_open for row in inside):
             return False
         own = [row for row in inside if len(row.path) == len(loop.path) + 1]
         if any(row.spoils for row in own):  # S-402; a loop in it has forgiven for both
@@ -219,9 +220,9 @@ class Run:
             elif not row.task.get("permissive"):
                 self.end_by(row)
                 return
-        for join in self.joins_on(row):  # decided by the same commit, so before what follows
+        self.soon.append(row.then)
+        for join in self.joins_on(row):  # decided at once: if one fails, nothing follows
             self.joined(join)
-        row.then()
 
     def retries(self, row: Row) -> int:
         if row.kind not in {"SIMPLE", "SUB_WORKFLOW"}:
@@ -242,8 +243,8 @@ class Run:
         if self.status != "RUNNING":
             return
         self.status = status
-        parameters = self.definition.get("outputParameters", {})
-        self.output = {name: self.value(text) for name, text in parameters.items()}  # S-239
+        for name, text in self.definition.get("outputParameters", {}).items():  # S-239
+            self.output[name] = self.value(text)
         for row in self.rows:
             if row.is_open:
                 row.status = "CANCELED"  # S-012

@@ -42,15 +42,22 @@ def op(kind: str, ref: str, **fields: Any) -> Json:
 INNER = [op("FORK_JOIN", "g", forkTasks=[[op("SIMPLE", "a", optional=True)]]),
          op("JOIN", "k", joinOn=["a"])]  # fmt: skip
 JOINS = [op("FORK_JOIN", "f", forkTasks=[INNER]), op("JOIN", "j", joinOn=["k"])]
+LOOP = op("DO_WHILE", "l", loopOver=[op("SIMPLE", "a")])
+BEGINS = [op("FORK_JOIN", "f", forkTasks=[[LOOP], [op("SIMPLE", "b")]]),
+          op("JOIN", "j", joinOn=["l", "b"])]  # fmt: skip
 KEEPS = [op("DO_WHILE", "l", loopOver=[op("SIMPLE", "a")],
             inputParameters={"_items": [1, 2], "keepLastN": 1})]  # fmt: skip
 
 CASES: dict[str, tuple[list[Json], str, Tasks]] = {
-    "S-382": (JOINS, "a", [
-        ("a", 0, "COMPLETED_WITH_ERRORS"), ("f", 0, "COMPLETED"), ("g", 0, "COMPLETED"),
-        ("j", 0, "COMPLETED"), ("k", 0, "COMPLETED_WITH_ERRORS"),
+    "S-201": (BEGINS, "", [
+        ("f", 0, "COMPLETED"), ("l", 0, "COMPLETED"), ("b", 0, "COMPLETED"),
+        ("j", 0, "COMPLETED"), ("a__1", 0, "COMPLETED"),
     ]),
-    "S-408": (KEEPS, "a__2", [("a__2", 0, "FAILED"), ("l", 0, "CANCELED")]),
+    "S-382": (JOINS, "a", [
+        ("f", 0, "COMPLETED"), ("g", 0, "COMPLETED"), ("a", 0, "COMPLETED_WITH_ERRORS"),
+        ("k", 0, "COMPLETED_WITH_ERRORS"), ("j", 0, "COMPLETED"),
+    ]),
+    "S-408": (KEEPS, "a__2", [("l", 0, "CANCELED"), ("a__2", 0, "FAILED")]),
 }  # fmt: skip
 """Definition, what fails in it, and what the fact says of it."""
 
