@@ -18,11 +18,8 @@ if TYPE_CHECKING:
 
     from tests.reference.generator import Json, Oracle
 
-Path = tuple[tuple[str, int], ...]
-"""The loops around a task, outermost first, each with its iteration."""
-
-FIRST = {"SIMPLE": "SCHEDULED", "SWITCH": "COMPLETED", "FORK_JOIN": "COMPLETED"}
-"""Status at first (S-308): IN_PROGRESS for all others."""
+Path = tuple[tuple[str, int], ...]  # the loops around a task, outermost first, by iteration
+FIRST = {"SIMPLE": "SCHEDULED", "SWITCH": "COMPLETED", "FORK_JOIN": "COMPLETED"}  # S-308
 BAD = {"FAILED", "FAILED_WITH_TERMINAL_ERROR", "CANCELED"}
 
 
@@ -101,7 +98,7 @@ class Run:
     output: Json = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     spoiled: bool = False
-    soon: deque[Callable[[], None]] = field(default_factory=deque)
+    soon: deque[Callable[[], object]] = field(default_factory=deque)
 
     def step(self, action: Callable[[], None]) -> None:
         """Something happens, and all that follows from it at once (S-209)."""
@@ -119,28 +116,33 @@ class Run:
 
     def do(self, tasks: list[Json], path: Path) -> None:
         """These tasks, one after the other, as far as they can be done now."""
-        if not tasks or self.status != "RUNNING":
-            return
-        task, rest = tasks[0], tasks[1:]
-        row = Row(task, path, lambda: self.do(rest, path))
-        self.rows.append(row)
+        if tasks and self.status == "RUNNING":
+            rest = tasks[1:]
+            row = Row(tasks[0], path, lambda: self.do(rest, path))
+            self.rows.append(row)
+            self.begin(row, rest)
+
+    def begin(self, row: Row, rest: list[Json]) -> None:
         if row.kind == "SUB_WORKFLOW":
             self.world.later.append(lambda: self.start_child(row))
         elif row.kind == "SWITCH":
-            if case := self.chosen(row):
-                self.do([*case, *rest], path)  # S-333, S-337
-            else:
-                self.soon.append(row.then)
+            case = self.chosen(row)  # S-333, S-337
+            self.go_on(lambda: self.do([*case, *rest], row.path), now=bool(case))
         elif row.kind == "FORK_JOIN":
-            for branch in task["forkTasks"]:
-                self.do(branch, path)
-            self.do(rest, path)  # its JOIN: S-352, S-353
+            for branch in row.task["forkTasks"]:
+                self.do(branch, row.path)
+            self.do(rest, row.path)  # its JOIN: S-352, S-353
         elif row.kind == "DO_WHILE":
             row.output = {"iteration": 0}
-            if "S-201" in self.world.deviations and row.parameters.get("_items", [None]):
-                self.looped(row)
-            else:
-                self.soon.append(lambda: self.looped(row))
+            now = "S-201" in self.world.deviations and row.parameters.get("_items") != []
+            self.go_on(lambda: self.looped(row), now=now)
+
+    def go_on(self, action: Callable[[], object], *, now: bool) -> None:
+        """Now, or after all that is scheduled together (S-201, S-208)."""
+        if now:
+            action()
+        else:
+            self.soon.append(action)
 
     def chosen(self, switch: Row) -> list[Json]:
         value = self.value(switch.parameters[switch.task["expression"]])
@@ -197,7 +199,6 @@ class Run:
         self.rows = [row for row in self.rows if not within(row, loop, old)]
 
     def newest(self) -> list[Row]:
-        """The last attempt of each task."""
         return list({row.ref: row for row in self.rows}.values())
 
     def work(self, row: Row) -> None:
@@ -266,8 +267,7 @@ class Run:
 
     def value(self, given: Any) -> Any:
         """`${ref.output.key}` reads the newest task of that name (S-409); null without one."""
-        found = re.fullmatch(r"\$\{(\w+)\.output\.(\w+)\}", str(given))
-        if found is None:
+        if not (found := re.fullmatch(r"\$\{(\w+)\.output\.(\w+)\}", str(given))):
             return given
         rows = [row for row in self.rows if row.name == found[1]]
         return rows[-1].output.get(found[2]) if rows else None
