@@ -1,8 +1,7 @@
 """What an execution must come to: a recursive interpreter of Conductor's definitions.
 
 Written from the facts about Conductor (the numbers S-…), not from the engine. Tasks are rows in a
-list, in which whatever waits (JOIN, DO_WHILE) looks around after each step. References are what
-clients see: `a__2__1`.
+list, in which JOIN and DO_WHILE look around after each step. References are as clients see them.
 """
 
 from __future__ import annotations
@@ -110,8 +109,8 @@ class Run:
         ):
             while self.soon:
                 self.soon.popleft()()
-        if self.status == "RUNNING" and not any(row.is_open for row in self.rows):  # S-227
-            spoiled = self.spoiled or any(row.spoils for row in self.newest())  # S-230
+        if not any(row.is_open for row in self.rows):  # S-227, S-230
+            spoiled = self.spoiled or any(row.spoils for row in self.newest())
             self.end("FAILED" if spoiled else "COMPLETED")
 
     def do(self, tasks: list[Json], path: Path) -> None:
@@ -166,7 +165,7 @@ class Run:
     def members(self, join: Row) -> list[Row]:
         """Those that were scheduled, their last attempts (S-385)."""
         newest = {row.ref: row for row in self.rows}
-        refs = [shown(name, join.path) for name in join.task["joinOn"]]
+        refs = (shown(name, join.path) for name in join.task["joinOn"])
         return [newest[ref] for ref in refs if ref in newest]
 
     def looped(self, loop: Row) -> bool:
@@ -269,8 +268,8 @@ class Run:
         """`${ref.output.key}` reads the newest task of that name (S-409); null without one."""
         if not (found := re.fullmatch(r"\$\{(\w+)\.output\.(\w+)\}", str(given))):
             return given
-        rows = [row for row in self.rows if row.name == found[1]]
-        return rows[-1].output.get(found[2]) if rows else None
+        outputs = [row.output for row in self.rows if row.name == found[1]]
+        return [{}, *outputs][-1].get(found[2])
 
     def output_of(self, row: Row) -> Json:
         """That of a JOIN holds what its members gave; of a DO_WHILE, what its iterations gave."""
@@ -280,8 +279,8 @@ class Run:
         output = dict(row.output)
         for each in self.newest() if row.kind == "DO_WHILE" else []:
             if each.path[:-1] == row.path and each.path[-1:] and each.path[-1][0] == row.name:
-                number = str(each.path[-1][1])
-                output.setdefault(number, {})[each.name] = self.output_of(each)  # S-396
+                entry = output.setdefault(str(each.path[-1][1]), {})  # S-396
+                entry[each.name] = self.output_of(each)
         return output
 
 
