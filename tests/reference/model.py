@@ -76,8 +76,7 @@ class World:
             todo = [
                 (self.oracle.rank(f"{run.place}/{row.ref}", row.attempt), run, row)
                 for run in self.runs.values()
-                for row in run.rows
-                if row.kind == "SIMPLE" and row.is_open
+                for row in run.waiting("SIMPLE")
             ]
             if not todo:
                 return
@@ -102,10 +101,10 @@ class Run:
     def step(self, action: Callable[[], None]) -> None:
         """Something happens, and all that follows from it at once (S-209)."""
         self.soon.append(action)
-        while self.soon or any(
-            self.joined(row) if row.kind == "JOIN" else self.looped(row)
-            for row in [row for row in self.rows if row.is_open]
-            if row.kind in {"JOIN", "DO_WHILE"}
+        while (
+            self.soon
+            or any(self.joined(row) for row in self.waiting("JOIN"))
+            or any(self.looped(row) for row in self.waiting("DO_WHILE"))
         ):
             while self.soon:
                 self.soon.popleft()()
@@ -229,9 +228,11 @@ class Run:
             return 0  # S-034
         return row.task.get("retryCount", self.world.task_defs[row.task["name"]]["retryCount"])
 
+    def waiting(self, kind: str) -> list[Row]:
+        return [row for row in self.rows if row.kind == kind and row.is_open]
+
     def joins_on(self, row: Row) -> list[Row]:
-        joins = [each for each in self.rows if each.kind == "JOIN" and each.is_open]
-        return [join for join in joins if row in self.members(join)]
+        return [join for join in self.waiting("JOIN") if row in self.members(join)]
 
     def end_by(self, row: Row) -> None:
         """A task ends it all; a child's task ends the joins that wait for it too (S-386)."""
@@ -272,15 +273,14 @@ class Run:
         return [{}, *outputs][-1].get(found[2])
 
     def output_of(self, row: Row) -> Json:
-        """That of a JOIN holds what its members gave; of a DO_WHILE, what its iterations gave."""
-        if row.kind == "JOIN":  # S-378, S-379
+        """A JOIN has its members' (S-378, S-379), a DO_WHILE its iterations' by name (S-396)."""
+        if row.kind == "JOIN":
             found = {each.ref: self.output_of(each) for each in self.members(row)}
             return {ref: output for ref, output in found.items() if output}
         output = dict(row.output)
         for each in self.newest() if row.kind == "DO_WHILE" else []:
             if each.path[:-1] == row.path and each.path[-1:] and each.path[-1][0] == row.name:
-                entry = output.setdefault(str(each.path[-1][1]), {})  # S-396
-                entry[each.name] = self.output_of(each)
+                output.setdefault(str(each.path[-1][1]), {})[each.name] = self.output_of(each)
         return output
 
 
