@@ -12,12 +12,13 @@ SEEDS ?= 200
 FROM ?= 1
 STORE ?= sqlite
 KILLS ?= 200
+nestings: SEEDS = 2000
 ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test check gen gen-check fmt lint types arch tidy facts cover \
-	sim sim-planted chaos bench wheel-check lock clean
+	sim sim-planted nestings chaos bench wheel-check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +97,9 @@ sim: $(READY) ## Simulate SEEDS= seeds FROM= the first
 
 sim-planted: $(READY) ## Show that simulation finds every planted bug
 	@$(BIN)/python -m tests.simulation --planted
+
+nestings: $(READY) ## Compare SEEDS= random nestings (2,000) with the reference model
+	@PODIUM_NESTINGS_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/reference $(ARGS)
 
 chaos: $(READY) ## Kill a server under load KILLS= times on STORE=
 	@$(BIN)/python -m tests.chaos --store $(STORE) --kills $(KILLS)
