@@ -154,9 +154,8 @@ class Run:
         waits = len(members) < len(join.task["joinOn"]) or any(each.is_open for each in members)
         if waits or not join.is_open:
             return False
-        forgiven = [each for each in members if each.status == "COMPLETED_WITH_ERRORS"]
-        if "S-382" not in self.world.deviations:
-            forgiven = [each for each in forgiven if each.task.get("optional")]
+        spoilt = [each for each in members if each.status == "COMPLETED_WITH_ERRORS"]
+        forgiven = [each for each in spoilt if each.task.get("optional")]
         fine = "COMPLETED_WITH_ERRORS" if forgiven else "COMPLETED"
         self.close(join, failure_of(members) if any(each.spoils for each in members) else fine)
         return True

@@ -102,7 +102,9 @@ def unsuccessful(draft: State, place: Place, task: TaskRecord) -> Asking[None]:
         no_longer_open(draft, give_up(draft, task))
         raise EndExecution(late, workflow_status_of(task.status), task)
     if template.optional:
-        forgiven = draft.put(task, replace(task, status=TaskStatus.COMPLETED_WITH_ERRORS))
+        forgiven = draft.put(
+            task, replace(task, status=TaskStatus.COMPLETED_WITH_ERRORS, forgiven=True)
+        )
         yield from finalise(draft, place, forgiven)
         return
     task = give_up(draft, task)
@@ -248,7 +250,7 @@ def tally(join: JoinRecord, task: TaskRecord) -> JoinRecord:
     """The counter with one more final member (S-380 to S-382)."""
     with_errors, forgiven, reasons = join.with_errors, join.forgiven, join.reasons
     failed, canceled = join.failed_count, join.canceled_count
-    if task.status is TaskStatus.COMPLETED_WITH_ERRORS:
+    if task.forgiven:
         with_errors = True
         if len(forgiven) < NOTED_LIMIT:
             forgiven = (*forgiven, f"{task.def_name}/{task.id}")

@@ -94,6 +94,7 @@ def ends_workflow(draft: State, task: TaskRecord, text: str, *, optional: bool) 
     if optional:
         status = TaskStatus.COMPLETED_WITH_ERRORS
         after = end_attempt(draft, task, status, reason=text, notice=notice)
+        after = draft.put(after, replace(after, forgiven=True))
         draft.later.append(Step("settle", key=task.key))
         return after
     after = end_attempt(draft, task, TaskStatus.TIMED_OUT, reason=text, notice=notice)

@@ -146,6 +146,8 @@ class TaskRecord(Stored, frozen=True):
     """Ended while the workflow was paused: what follows from it is decided when it resumes."""
     loop: str = ""
     """Key of the DO_WHILE in whose body it stands; "" = in none."""
+    forgiven: bool = False
+    """An optional task that ended with errors: joins that wait for it tell of them (S-382)."""
 
 
 class JoinRecord(Stored, frozen=True):

@@ -94,6 +94,7 @@ def close(draft: State, key: str) -> Asking[None]:
         reason=reason[:REASON_CHARS_LIMIT] if reason else None,
         end_ms=draft.now_ms,
         deadlines=(),
+        forgiven=place.node.task.optional and join.with_errors,
     )
     yield from settle_at(draft, place, draft.put(task, done))
 
