@@ -146,6 +146,8 @@ class TaskRecord(Stored, frozen=True):
     """Ended while the workflow was paused: what follows from it is decided when it resumes."""
     loop: str = ""
     """Key of the DO_WHILE in whose body it stands; "" = in none."""
+    cached_as: str = ""
+    """Name under which its output is to be kept for equal calls; "" = it is not kept."""
 
 
 class JoinRecord(Stored, frozen=True):
