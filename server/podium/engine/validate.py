@@ -157,12 +157,11 @@ def check_cache(place: str, config: JsonValue) -> Iterator[Problem]:
     key, ttl = config.get("key"), config.get("ttlInSecond")
     if not (key is None or isinstance(key, str)):
         yield Problem(f"{place}.key", f"expected text, found {shown(key)}")
-    if ttl is None:
-        return
-    if isinstance(ttl, bool) or not isinstance(ttl, int) or ttl < 0:
-        yield Problem(
-            f"{place}.ttlInSecond", f"expected a whole number of seconds, found {shown(ttl)}"
-        )
+    place = f"{place}.ttlInSecond"
+    if ttl is None or (isinstance(ttl, int) and not isinstance(ttl, bool)):
+        yield from check_least(place, ttl, 0)
+    else:
+        yield Problem(place, f"expected a whole number of seconds, found {shown(ttl)}")
 
 
 def task_problems(prefix: str, definition: TaskDef) -> Iterator[Problem]:
