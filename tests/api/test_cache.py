@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 HOUR_S = 3_600
 
 
-def looked_up(name: str, ttl_s: int, key: str = "${user}-${workflow.input.day}") -> object:
+def looked_up(
+    name: str, ttl_s: int, key: str = "${user}-${workflow.input.day}"
+) -> definition.WorkflowDef:
     """A workflow of one task whose output is cached."""
     step = simple("step", cache_config=definition.CacheConfig(key=key, ttl_in_second=ttl_s))
     values(step, "input_parameters", {"user": "${workflow.input.user}"})
