@@ -28,9 +28,12 @@ from podium.engine.identity import reference_in, task_key
 from podium.engine.settle import is_final
 from podium.engine.transition import (
     ActiveDomains,
+    Cached,
+    CacheOutput,
     ContinueSelf,
     Evaluate,
     FetchAll,
+    FetchCached,
     FetchDomains,
     FetchPayloads,
     FetchTaskDefs,
@@ -90,6 +93,8 @@ class Machine:
         self.active_domains: set[str] = set()
         self.evaluated: dict[tuple[Language, str], Evaluated] = {}
         """What the sandbox answers, by (language, program)."""
+        self.cached: dict[str, CacheOutput] = {}
+        """Outputs that `run_effects` kept; machines may share it."""
 
     # Driving
 
@@ -123,6 +128,10 @@ class Machine:
             return self.evaluated[need.language, need.program]
         if isinstance(need, FetchDomains):
             return ActiveDomains(frozenset(self.active_domains))
+        if isinstance(need, FetchCached):
+            kept = self.cached.get(need.name)
+            fresh = kept and kept.at_ms > need.after_ms and kept.until_ms > self.now_ms
+            return Cached(kept.output if kept and fresh else None)
         if isinstance(need, FetchTaskDefs):
             return {name: self.task_defs.get(name) for name in need.names}
         if isinstance(need, FetchAll):
@@ -333,6 +342,8 @@ class Machine:
             self.done_effects.append(effect)
             if isinstance(effect, ContinueSelf):
                 self.send(Continue(cursor=effect.cursor))
+            elif isinstance(effect, CacheOutput):
+                self.cached[effect.name] = effect
 
     def join_output(self, ref: str) -> dict[str, Any]:
         return gather(self.task(ref), parts_in(self.tasks.values()), self.tasks.get)

@@ -225,6 +225,49 @@ def test_all_problems_come_at_once_and_say_what_was_found() -> None:
     ]
 
 
+def keyed(config: object) -> WorkflowDef:
+    parameters = {"uri": "${workflow.input.uri}"}
+    return flow({**SIMPLE, "inputParameters": parameters, "cacheConfig": config})
+
+
+@pytest.mark.parametrize(
+    ("config", "place", "message"),
+    [
+        ("k", "", "expected an object with key and ttlInSecond, found k"),
+        ([], "", "expected an object with key and ttlInSecond, found []"),
+        ({"key": 5, "ttlInSecond": 5}, ".key", "expected text, found 5"),
+        ({"key": "k", "ttlInSecond": "5"}, ".ttlInSecond",
+         "expected a whole number of seconds, found 5"),
+        ({"key": "k", "ttlInSecond": 1.5}, ".ttlInSecond",
+         "expected a whole number of seconds, found 1.5"),
+        ({"key": "k", "ttlInSecond": True}, ".ttlInSecond",
+         "expected a whole number of seconds, found True"),
+        ({"key": "k", "ttlInSecond": -1}, ".ttlInSecond", "expected 0 or more, found -1"),
+        ({"key": "${uri}-${gone}", "ttlInSecond": 5}, ".key",
+         "expected a reference of this definition, found gone"),
+        ({"key": "${workflow.secrets.s}"}, ".key",
+         "expected no secret (not built yet), found workflow.secrets.s"),
+        ({"key": "${s.output[?(@.a)]}"}, ".key",
+         "expected a plain path like task.output.name, found s.output[?(@.a)] (not built yet)"),
+    ],
+)  # fmt: skip
+def test_s_043_a_bad_cache_config_is_refused(config: object, place: str, message: str) -> None:
+    assert validate_workflow(keyed(config)) == [Problem(f"tasks[0].cacheConfig{place}", message)]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        None,
+        {},
+        {"key": "", "ttlInSecond": 0},
+        {"key": "${uri}-${s.output.n}-${workflow.input.${uri}}", "ttlInSecond": 10**12},
+    ],
+)
+def test_s_043_a_sound_cache_config_passes(config: object) -> None:
+    assert validate_workflow(keyed(config)) == []
+
+
 def test_enum_values_that_came_past_the_decoder_are_refused() -> None:
     definition = msgspec.structs.replace(flow(SIMPLE), timeout_policy="RETRY")
     assert places(definition) == ["timeoutPolicy"]

@@ -1,4 +1,4 @@
-"""Where Podium reads a fact otherwise (OTHERWISE in test_nestings.py): the least definition of each.
+"""Where Podium reads a fact otherwise, as test_nestings.py says: the least definition of each.
 
 The model can follow the fact to the letter; the engine must not, so its test is marked.
 """

@@ -7,6 +7,7 @@ exists, since stored bytes are read for ever.
 from pathlib import Path
 
 from podium.engine.transition import (
+    CacheOutput,
     ContinueSelf,
     Effect,
     ReleaseSlot,
@@ -170,6 +171,12 @@ EFFECTS: dict[str, Effect] = {
         task_input=Payload(b'{"t":1}'),
     ),
     "revive_parent": ReviveParent(parent=PARENT, child_id="child"),
+    "cache_output": CacheOutput(
+        name="c" * 64,
+        output=Payload(b'{"o":1}'),
+        at_ms=1_790_000_000_001,
+        until_ms=1_790_000_000_002,
+    ),
 }
 TRANSITION = Transition(
     header=HEADER,

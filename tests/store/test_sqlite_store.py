@@ -18,8 +18,8 @@ from podium.store.conformance.subject import (
     task,
 )
 from podium.store.port import Commit, Committed, Conflict, Idempotency, StoreClosed, StoreError
-from podium.store.sqlite import SqliteStore
-from podium.store.sqlite_schema import MIGRATIONS, SCHEMA
+from podium.store.sqlite import PURGE_MS, SqliteStore
+from podium.store.sqlite_schema import MIGRATIONS, SCHEMA, SCHEMA_VERSION
 from tests.store.subjects import Clock, unsynced
 
 TWO_A_SECOND = Limits(rate=2, rate_window_ms=1_000)
@@ -114,13 +114,15 @@ async def test_a_file_of_a_newer_podium_is_refused_and_kept(tmp_path: Path) -> N
         assert database.execute("SELECT version FROM execution").fetchall() == [(1,)]
 
 
-async def test_a_file_of_an_older_podium_gets_what_it_lacks(tmp_path: Path) -> None:
-    # Given a file of schema version 1, which had no archive
+@pytest.mark.parametrize("version", sorted(MIGRATIONS))
+async def test_a_file_of_an_older_podium_gets_what_it_lacks(tmp_path: Path, version: int) -> None:
+    # Given a file of schema version 1, which had no archive, or 2, which had no cached outputs
+    later = {each for step in range(version, SCHEMA_VERSION) for each in MIGRATIONS[step]}
     with closing(sqlite3.connect(tmp_path / "podium.db")) as database:
         for statement in SCHEMA:
-            if statement not in MIGRATIONS[1]:
+            if statement not in later:
                 database.execute(statement)
-        database.execute("PRAGMA user_version=1")
+        database.execute(f"PRAGMA user_version={version}")
         database.commit()
     # When it is opened, then everything works, also when it is opened again
     for kept in (b"first", b"second"):
@@ -128,6 +130,26 @@ async def test_a_file_of_an_older_podium_gets_what_it_lacks(tmp_path: Path) -> N
             await store.commit([first()])
             assert await store.remove(WORKFLOW, 1, 0, archive=kept)
             assert await store.archived(WORKFLOW) == kept
+            await store.put_cached("name", kept, at_ms=1, until_ms=2**62)
+            assert await store.cached("name", 0) == kept
+    with closing(sqlite3.connect(tmp_path / "podium.db")) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+
+
+async def test_outputs_outlive_the_process_and_are_dropped_when_over(tmp_path: Path) -> None:
+    # Given two outputs, kept for different times
+    clock = Clock()
+    async with opened(tmp_path, clock) as store:
+        for name, kept_ms in (("short", PURGE_MS - 1), ("long", 10 * PURGE_MS)):
+            until_ms = clock.at_ms + kept_ms
+            await store.put_cached(name, b"out", at_ms=clock.at_ms, until_ms=until_ms)
+    # When the process starts again, then they are there
+    async with opened(tmp_path, clock) as store:
+        assert await store.cached("short", 0) == b"out"
+        # And a heartbeat after the end of one leaves no row of it
+        clock.at_ms += PURGE_MS
+        await store.heartbeat(SERVER)
+        assert store.file.read("SELECT name FROM cached") == [("long",)]
 
 
 async def test_a_closed_store_says_so(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from podium.engine.caching import answered
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT, TASKS_LIMIT
 from podium.engine.operators.table import operator_of
 from podium.engine.retry import delay_seconds, jitter_ms, next_attempt
@@ -45,6 +46,8 @@ def retry(draft: State, key: str) -> Asking[None]:
     operator = operator_of(place.node.task.type, failed.ref)
     assert operator.inputs is not None, f"{failed.id}: {failed.task_type} is never retried"
     value = failed.input.value | (yield from operator.inputs(draft, place, task))
+    if place.node.cache is not None and task.queue is not None:
+        task = yield from answered(draft, place, task, value)
     encoded = Payload.of(value)
     if len(encoded) > PAYLOAD_BYTES_LIMIT:
         task = failed_at_once(draft, task, too_large("task input", len(encoded)))

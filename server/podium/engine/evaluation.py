@@ -21,6 +21,7 @@ from podium.engine.identity import task_key
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.engine.schedule import too_large
 from podium.engine.state import State, payload, want_join, want_payloads, want_tasks
+from podium.model.payload import json_bytes
 
 if TYPE_CHECKING:
     from podium.engine.gathering import Parts
@@ -51,19 +52,24 @@ EVALUATION_ROUNDS_LIMIT: Final = 8
 
 
 def evaluate(
-    draft: State, template: Template, *, task_id: str | None = None, place: Place | None = None
+    draft: State,
+    template: Template,
+    *,
+    task_id: str | None = None,
+    place: Place | None = None,
+    parameters: JsonObject | None = None,
 ) -> Asking[JsonValue]:
     """The value of a template now. `task_id` None leaves `${CPEWF_TASK_ID}` as it is (S-516);
-    `place` None = of the execution, not of a task.
+    `place` None = of the execution, not of a task. `parameters`: see Context.
     """
-    context = yield from context_for(draft, template.uses, task_id, place)
+    context = yield from context_for(draft, template.uses, task_id, place, parameters)
     if template.dynamic:
         known = template.uses
         for _ in range(EVALUATION_ROUNDS_LIMIT):
             uses = template.uses_with(context)
             if uses == known:
                 break
-            context = yield from context_for(draft, uses, task_id, place)
+            context = yield from context_for(draft, uses, task_id, place, parameters)
             known = uses
     if template.reads > 1:
         check_size(template, context)
@@ -73,6 +79,8 @@ def evaluate(
 def check_size(template: Template, context: Context) -> None:
     """Raises OutputTooLarge where a value named again and again would outgrow the memory."""
     held = len(context.input) + len(context.output) + len(context.variables)
+    if context.parameters:
+        held += json_bytes(context.parameters)
     for task in context.tasks.values():
         if task is not None:
             gathers = task.task_type in GATHERING
@@ -94,7 +102,11 @@ def evaluate_map(
 
 
 def context_for(
-    draft: State, uses: Uses, task_id: str | None, place: Place | None
+    draft: State,
+    uses: Uses,
+    task_id: str | None,
+    place: Place | None,
+    parameters: JsonObject | None,
 ) -> Asking[Context]:
     """Everything that `uses` names, at hand."""
     if uses.workflow_roots and not uses.workflow_roots <= HEADER_ROOTS:
@@ -121,6 +133,7 @@ def context_for(
         variables=payload(draft.variables),
         tasks=tasks,
         task_id=task_id,
+        parameters=parameters,
         gathered=lambda task: gather(task, parts, lambda key: gathered_task(draft, key)),
     )
 

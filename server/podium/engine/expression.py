@@ -8,18 +8,25 @@ null (S-498). How texts are cut up is in expression_text.py, what names mean in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Final, TypeAlias
 
 import msgspec
 
 from podium.engine.expression_text import cut
-from podium.engine.reading import Node, Uses, merge
+from podium.engine.reading import Node, ReadParameter, Uses, merge, node_of
 from podium.engine.scope import Context
 from podium.model.payload import JsonValue, json_bytes
 
-__all__ = ["Context", "Template", "compile_parameters", "compile_value", "unsupported_paths"]
+__all__ = [
+    "Context",
+    "Template",
+    "compile_key",
+    "compile_parameters",
+    "compile_value",
+    "unsupported_paths",
+]
 
 MARK: Final = "${"
 CACHED_CHARS_LIMIT: Final = 4096
@@ -156,6 +163,14 @@ def compile_parameters(
     template's raw value. Evaluation yields a map.
     """
     return Template(assemble({**template, **parameters}, template))
+
+
+def compile_key(text: str, parameters: Collection[str]) -> Template:
+    """Compile the key of a cacheConfig: `${name}` is the parameter of that name, where there is
+    one, and anything else an expression as everywhere.
+    """
+    found = cut(text, lambda each: ReadParameter(each) if each in parameters else node_of(each))
+    return Template([Const(found) if isinstance(found, str) else found])
 
 
 def compile_text(text: str) -> Template:

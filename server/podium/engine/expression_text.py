@@ -1,18 +1,21 @@
 """Cutting a string into plain text and expressions: one pass, balanced braces, no recursion.
 
 `${` opens an expression and the brace that balances it closes it (S-491); `$${` is the text `${`
-(S-495); what never closes is text. Expressions nest up to NESTING_LIMIT.
+(S-495); what never closes is text. Expressions nest up to NESTING_LIMIT. `read` says what the text
+of an expression means.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from podium.engine.reading import Fixed, Nested, Node, Text, Uses, node_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+Read: TypeAlias = "Callable[[str], Node]"
 
 NESTING_LIMIT: Final = 8
 MARKS: Final = re.compile(r"\$\$\{|\$\{|[{}]")
@@ -31,7 +34,7 @@ class Frame:
         """How deep the expressions inside are nested."""
 
 
-def cut(text: str) -> str | Node:
+def cut(text: str, read: Read = node_of) -> str | Node:
     """The string, compiled: itself where it holds no expression, else the node that yields it."""
     frames = [Frame()]
     place = 0
@@ -39,12 +42,12 @@ def cut(text: str) -> str | Node:
         if match.start() > place:
             frames[-1].parts.append(text[place : match.start()])
         place = match.end()
-        take(match[0], frames)
+        take(match[0], frames, read)
     frames[-1].parts.append(text[place:])
     return closed_string(frames)
 
 
-def take(mark: str, frames: list[Frame]) -> None:
+def take(mark: str, frames: list[Frame], read: Read) -> None:
     """Act on one mark."""
     top = frames[-1]
     if mark == OPEN:
@@ -54,28 +57,28 @@ def take(mark: str, frames: list[Frame]) -> None:
         top.parts.append(mark if mark != "$${" else OPEN)
         return
     if mark == "}" and top.braces == 0:
-        close(frames)
+        close(frames, read)
         return
     top.braces += -1 if mark == "}" else 1
     top.parts.append(mark if mark != "$${" else OPEN)
 
 
-def close(frames: list[Frame]) -> None:
+def close(frames: list[Frame], read: Read) -> None:
     """Turn the topmost frame into a part of the one below."""
     done, below = frames.pop(), frames[-1]
     height = done.height + 1
     if height > NESTING_LIMIT:
         node: Node = Fixed(None, Uses(unsupported=(f"expressions nested {height} deep",)))
     else:
-        node = expression_of(done.parts)
+        node = expression_of(done.parts, read)
         below.height = max(below.height, height)
     below.parts.append(node)
 
 
-def expression_of(parts: Sequence[str | Node]) -> Node:
+def expression_of(parts: Sequence[str | Node], read: Read) -> Node:
     """The node of one closed expression."""
     fixed = [part for part in parts if isinstance(part, str)]
-    return node_of("".join(fixed)) if len(fixed) == len(parts) else Nested(Text(parts))
+    return read("".join(fixed)) if len(fixed) == len(parts) else Nested(Text(parts))
 
 
 def closed_string(frames: list[Frame]) -> str | Node:

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from podium.engine.expression import Template, compile_parameters, compile_value
+from podium.engine.expression import (
+    Template,
+    compile_key,
+    compile_parameters,
+    compile_value,
+)
+from podium.engine.limits import CACHED_SECONDS_MAX
 from podium.engine.reading import merge
 from podium.model.definition import TaskDef, WorkflowDef, WorkflowTask
 
@@ -28,6 +34,13 @@ SWITCHES: Final = frozenset({"SWITCH", "DECISION"})
 BRANCH_DECODER: Final = msgspec.json.Decoder(WorkflowTask)
 NOT_TEMPLATED: Final = frozenset({"SET_VARIABLE", "SUB_WORKFLOW"})
 """Types to which a task definition's inputTemplate does not apply (S-419, S-473)."""
+
+
+class CacheRule(msgspec.Struct, frozen=True, eq=False):
+    """A cacheConfig: calls of equal key within `ttl_ms` are answered with one output (S-043)."""
+
+    key: Template
+    ttl_ms: int
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -55,6 +68,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """JOIN: the references it waits for, each once; a dynamic fork's gets them when it runs.
     EXCLUSIVE_JOIN: also those of its default tasks.
     """
+
+    cache: CacheRule | None = None
+    """Heeded where a worker would take the task."""
 
     @property
     def ref(self) -> str:
@@ -169,6 +185,7 @@ class Compiler:
             next=NONE if is_fork(task) else after,
             template=compile_input(task),
             params=compile_params(task),
+            cache=compile_cache(task),
             cases=cases,
             default=default,
             branches=branches,
@@ -201,6 +218,23 @@ def compile_input(task: WorkflowTask) -> Template:
     return compile_parameters(
         task.input_parameters, attached.input_template if attached and templated else {}
     )
+
+
+def compile_cache(task: WorkflowTask) -> CacheRule | None:
+    """The cacheConfig; None where there is none, or nothing is to be kept."""
+    config = task.cache_config
+    if not isinstance(config, dict):
+        return None
+    key, ttl = config.get("key"), config.get("ttlInSecond")
+    if not isinstance(key, str) or not key.strip() or not isinstance(ttl, int) or ttl <= 0:
+        return None
+    return CacheRule(compile_key(key, parameters_of(task)), min(ttl, CACHED_SECONDS_MAX) * 1000)
+
+
+def parameters_of(task: WorkflowTask) -> frozenset[str]:
+    """Names of the parameters that make the task's input."""
+    attached = task.task_definition
+    return frozenset(task.input_parameters).union(attached.input_template if attached else ())
 
 
 def compile_params(task: WorkflowTask) -> Template | None:
@@ -263,6 +297,8 @@ def uses_of(node: Node) -> list[Uses]:
     found = [node.template.uses]
     if node.params is not None:
         found.append(node.params.uses)
+    if node.cache is not None:
+        found.append(node.cache.key.uses)
     found += [compile_value(text).uses for text in (node.task.sink, node.task.items) if text]
     return found
 

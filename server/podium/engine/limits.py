@@ -12,6 +12,9 @@ DEPTH_LIMIT: Final = 16
 """Sub-workflows within sub-workflows."""
 PAYLOAD_BYTES_LIMIT: Final = 10 * 1024 * 1024
 """Input or output of a task or workflow, as JSON text."""
+CACHED_BYTES_LIMIT: Final = 1024 * 1024
+"""A larger output is not kept for equal calls."""
+CACHED_SECONDS_MAX: Final = 2**31 - 1
 VARIABLES_BYTES_LIMIT: Final = 256 * 1024
 """All variables of a workflow, as JSON text (S-472)."""
 REASON_CHARS_LIMIT: Final = 500

@@ -144,6 +144,19 @@ class ReadTask(Node):
         return result_text(self.evaluate(context), definite=self._definite)
 
 
+class ReadParameter(Node):
+    """`${name}` of a parameter of the task's own input, in its cacheConfig."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        super().__init__(NOTHING)
+        self._name: Final = name
+
+    def evaluate(self, context: Context) -> JsonValue:
+        return context.parameters.get(self._name) if context.parameters else None
+
+
 class ReadWorkflow(Node):
     """`${workflow.field…}`, or all of it."""
 

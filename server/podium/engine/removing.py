@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from podium.engine.caching import named
 from podium.engine.evaluation import evaluate_map
 from podium.engine.gathering import latest
 from podium.engine.graph import NONE
@@ -130,7 +131,8 @@ def begin_whole(draft: State) -> None:
 
 def run_again(draft: State, place: Place, former: TaskRecord) -> Asking[None]:
     """The task, from its beginning. What workers and timers do has the input it had, or was given;
-    what decides the flow reads its parameters again (S-113 to S-115).
+    what decides the flow reads its parameters again (S-113 to S-115). It runs, whatever the cache
+    holds.
     """
     operator = operator_of(place.node.task.type, former.ref)
     if not takes_input(former, place):
@@ -142,6 +144,7 @@ def run_again(draft: State, place: Place, former: TaskRecord) -> Asking[None]:
         task_def = definition_of(place, former)
         yield from want_domains(draft, former.task_type)
         task = queued(draft, place, task, task_def=task_def, delay_ms=0)
+        task = yield from named(draft, place, task, former.input.value)
     yield from enter(draft, place, task, former.input.value)
     entered = latest(draft, task.key)
     if operator.begin is not None and entered is not None and not entered.status.terminal:

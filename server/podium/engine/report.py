@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from podium.engine.caching import keep
 from podium.engine.command import CloseChild, Outcome, Rejected, ReportResult, Verdict
 from podium.engine.graph import LOOP
 from podium.engine.identity import child_id
@@ -55,6 +56,8 @@ def report_result(draft: State, command: ReportResult) -> Asking[Outcome]:
     if command.status is TaskStatus.IN_PROGRESS:
         return Outcome(Verdict.OK, draft.put(task, (yield from progressed(draft, task, command))))
     done = draft.put(task, finished(draft, task, command))
+    if done.cached_as and done.status is TaskStatus.COMPLETED:
+        yield from keep(draft, done)
     draft.later.append(Step("settle", key=task.key))
     return Outcome(Verdict.OK, done)
 

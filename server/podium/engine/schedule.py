@@ -18,7 +18,7 @@ from podium.engine.state import State, want_branch
 from podium.engine.timing import MS, first_deadlines, started_deadlines
 from podium.engine.transition import ActiveDomains, FetchDomains
 from podium.model.execution import TaskRecord, TaskStatus, WorkflowStatus
-from podium.model.payload import Payload
+from podium.model.payload import EMPTY, Payload
 from podium.model.queue import UNLIMITED, Limits, Queue, ready_score
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def await_again(draft: State, place: Place, task: TaskRecord) -> None:
 def failed_at_once(draft: State, task: TaskRecord, reason: str) -> TaskRecord:
     """A task that cannot even begin, and would not when tried again."""
     failed = ended(draft, task, TaskStatus.FAILED_WITH_TERMINAL_ERROR)
-    return replace(failed, reason=reason, queue=None)
+    return replace(failed, reason=reason, queue=None, output=EMPTY, worker_id=None)
 
 
 def queued(

@@ -35,6 +35,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     tasks: Mapping[str, TaskRecord | None]
     task_id: str | None = None
     """Value of `${CPEWF_TASK_ID}`; None leaves that text as it is (S-516)."""
+    parameters: JsonObject | None = None
+    """The task's own input, where its parameters have names of their own."""
     gathered: Callable[[TaskRecord], JsonObject] | None = None
     """Output of a JOIN or DO_WHILE, which is not stored; None = read the record's own output."""
 

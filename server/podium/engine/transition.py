@@ -103,6 +103,15 @@ class ReviveParent(msgspec.Struct, frozen=True, kw_only=True, tag="revive_parent
     child_id: str
 
 
+class CacheOutput(msgspec.Struct, frozen=True, kw_only=True, tag="cache_output", array_like=True):
+    """Keep a task's output for equal calls. It may be lost: then the task runs once more."""
+
+    name: str
+    output: Payload
+    at_ms: int
+    until_ms: int
+
+
 Effect: TypeAlias = (
     StartChild
     | ReportToParent
@@ -112,6 +121,7 @@ Effect: TypeAlias = (
     | RetryChild
     | ReviveParent
     | RerunChild
+    | CacheOutput
 )
 
 
@@ -198,6 +208,19 @@ class ActiveDomains(msgspec.Struct, frozen=True):
     domains: frozenset[str]
 
 
+class FetchCached(msgspec.Struct, frozen=True):
+    """Need: the output kept under this name, if it came out after `after_ms`. Answer: Cached."""
+
+    name: str
+    after_ms: int
+
+
+class Cached(msgspec.Struct, frozen=True):
+    """An output that was kept; None = there is none, or it is too old."""
+
+    output: Payload | None
+
+
 Language: TypeAlias = Literal["javascript", "jq", "jsonpath"]
 
 
@@ -227,7 +250,9 @@ class Evaluated(msgspec.Struct, frozen=True):
     """The failure is of this moment, not of the program: it ran out of time, or found no place."""
 
 
-Need: TypeAlias = FetchTasks | FetchAll | FetchPayloads | FetchTaskDefs | FetchDomains | Evaluate
+Need: TypeAlias = (
+    FetchTasks | FetchAll | FetchPayloads | FetchTaskDefs | FetchDomains | FetchCached | Evaluate
+)
 
 
 class Records(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,4 +269,4 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
 
 
 TaskDefs: TypeAlias = dict[str, TaskDef | None]
-Answer: TypeAlias = Records | TaskDefs | ActiveDomains | Evaluated
+Answer: TypeAlias = Records | TaskDefs | ActiveDomains | Cached | Evaluated

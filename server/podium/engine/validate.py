@@ -17,6 +17,7 @@ from podium.engine.problem import (
     check_depth,
     check_least,
     check_name,
+    shown,
 )
 from podium.engine.script import Script, scripts_in
 from podium.engine.tree import walk_tasks
@@ -138,11 +139,29 @@ def placed_problems(placed: Placed, known: Known) -> Iterator[Problem]:
     yield from check_choice(f"{place}.joinMode", task.join_mode, JoinMode)
     yield from check_depth(f"{place}.inputParameters", task.input_parameters)
     yield from check_depth(f"{place}.metadata", task.metadata)
+    yield from check_cache(f"{place}.cacheConfig", task.cache_config)
     yield from check_operator(placed)
     yield from check_task_expressions(placed, known)
     yield from check_join_on(placed, known)
     if task.task_definition is not None:
         yield from task_problems(f"{place}.taskDefinition.", task.task_definition)
+
+
+def check_cache(place: str, config: JsonValue) -> Iterator[Problem]:
+    """A key and how long, either of which may be missing: then nothing is kept (S-043)."""
+    if config is None:
+        return
+    if not isinstance(config, dict):
+        yield Problem(place, f"expected an object with key and ttlInSecond, found {shown(config)}")
+        return
+    key, ttl = config.get("key"), config.get("ttlInSecond")
+    if not (key is None or isinstance(key, str)):
+        yield Problem(f"{place}.key", f"expected text, found {shown(key)}")
+    place = f"{place}.ttlInSecond"
+    if ttl is None or (isinstance(ttl, int) and not isinstance(ttl, bool)):
+        yield from check_least(place, ttl, 0)
+    else:
+        yield Problem(place, f"expected a whole number of seconds, found {shown(ttl)}")
 
 
 def task_problems(prefix: str, definition: TaskDef) -> Iterator[Problem]:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import orjson
 
-from podium.engine.expression import compile_value
+from podium.engine.expression import compile_key, compile_value
+from podium.engine.graph import parameters_of
 from podium.engine.problem import Problem, check_name, shown
 from podium.engine.reading import WORKFLOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from podium.engine.reading import Uses
     from podium.engine.tree import Placed
     from podium.model.definition import WorkflowDef
     from podium.model.payload import JsonValue
@@ -66,6 +68,7 @@ def check_task_expressions(placed: Placed, known: Known) -> Iterator[Problem]:
     yield from check_expressions(f"{place}.inputParameters", task.input_parameters, known)
     yield from check_expressions(f"{place}.sink", task.sink, known)
     yield from check_expressions(f"{place}.items", task.items, known)
+    yield from check_cache_key(placed, known)
     params = task.sub_workflow_param
     if params is not None:
         where = f"{place}.subWorkflowParam"
@@ -82,18 +85,29 @@ def check_task_expressions(placed: Placed, known: Known) -> Iterator[Problem]:
 def check_expressions(place: str, value: JsonValue, known: Known) -> Iterator[Problem]:
     """Every expression in `value` is a plain path and starts with a reference that exists."""
     for where, text in strings(place, value):
-        uses = compile_value(text).uses
-        for path in uses.unsupported:
-            yield Problem(
-                where,
-                f"expected a plain path like task.output.name, found {shown(path)} (not built yet)",
-            )
-        for path in uses.secrets:
-            yield Problem(where, f"expected no secret (not built yet), found {shown(path)}")
-        for reference in sorted(uses.refs - known.references if known.closed else ()):
-            yield Problem(
-                where, f"expected a reference of this definition, found {shown(reference)}"
-            )
+        yield from check_uses(where, compile_value(text).uses, known)
+
+
+def check_uses(where: str, uses: Uses, known: Known) -> Iterator[Problem]:
+    """What an expression reads is there."""
+    for path in uses.unsupported:
+        yield Problem(
+            where,
+            f"expected a plain path like task.output.name, found {shown(path)} (not built yet)",
+        )
+    for path in uses.secrets:
+        yield Problem(where, f"expected no secret (not built yet), found {shown(path)}")
+    for reference in sorted(uses.refs - known.references if known.closed else ()):
+        yield Problem(where, f"expected a reference of this definition, found {shown(reference)}")
+
+
+def check_cache_key(placed: Placed, known: Known) -> Iterator[Problem]:
+    """The key of a cacheConfig, which may also name the task's own parameters (S-043)."""
+    config = placed.task.cache_config
+    key = config.get("key") if isinstance(config, dict) else None
+    if isinstance(key, str):
+        uses = compile_key(key, parameters_of(placed.task)).uses
+        yield from check_uses(f"{placed.place}.cacheConfig.key", uses, known)
 
 
 def strings(place: str, value: JsonValue) -> Iterator[tuple[str, str]]:

@@ -148,6 +148,8 @@ class TaskRecord(Stored, frozen=True):
     """Key of the DO_WHILE in whose body it stands; "" = in none."""
     forgiven: bool = False
     """An optional task that ended with errors: joins that wait for it tell of them (S-382)."""
+    cached_as: str = ""
+    """Name under which its output is to be kept for equal calls; "" = it is not kept."""
 
 
 class JoinRecord(Stored, frozen=True):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from podium.engine.command import GrantLease, Outcome, Rejected, Start, Verdict
 from podium.engine.decide import decide
 from podium.engine.draft import Draft
-from podium.engine.transition import ActiveDomains, Evaluate, FetchDomains, FetchTaskDefs
+from podium.engine.transition import ActiveDomains, Evaluate, FetchDomains
 from podium.runtime.clock import spawn
 from podium.runtime.letter import (
     AlreadyRecorded,
@@ -168,13 +168,11 @@ class Deciding:
         self._commit(mailbox, work)
 
     async def _answer(self, mailbox: Mailbox, work: Work, need: Need) -> Answer | None:
-        if isinstance(need, FetchTaskDefs):
-            return await self._loader.task_defs(need.names)
         if isinstance(need, FetchDomains):
             return ActiveDomains(await self.pollers.active_domains(need.task_type))
         if isinstance(need, Evaluate):
             return await mailbox.evaluated(need, self._evaluator)
-        return await self._loader.fetch(mailbox.workflow_id, work.entry, need)
+        return await self._loader.answer(mailbox.workflow_id, work.entry, need)
 
     def _advance(self, work: Work, answer: Answer | None) -> Need | None:
         """Decide letters in order, then hand-offs, until one needs what is not known here."""

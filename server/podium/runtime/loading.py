@@ -7,10 +7,10 @@ an execution by its definition's digest. Holds no state of its own.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from podium.engine.identity import split_task_id
-from podium.engine.transition import FetchAll, FetchTasks
+from podium.engine.transition import FetchAll, FetchCached, FetchTaskDefs, FetchTasks
 from podium.runtime.cache import Entry
 from podium.store import codec
 from podium.store.port import Committed, Loaded, partition_of
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
     from podium.engine.command import Command
     from podium.engine.graph import Graph
-    from podium.engine.transition import FetchPayloads, Records, TaskDefs
+    from podium.engine.transition import Answer, FetchPayloads, Records, TaskDefs
     from podium.store.port import Commit, Store
+
+StoredNeed: TypeAlias = "FetchTasks | FetchAll | FetchPayloads | FetchTaskDefs | FetchCached"
 
 
 class Definitions(Protocol):
@@ -99,6 +101,14 @@ class Loader:
         ]
         return tuple(entry.sequence for entry in entries[-len(commit.outbox) :])
 
+    async def answer(self, workflow_id: str, entry: Entry, need: StoredNeed) -> Answer | None:
+        """Answer a need of a decision; None = the entry's version is outdated."""
+        if isinstance(need, FetchTaskDefs):
+            return await self._definitions.task_defs(need.names)
+        if isinstance(need, FetchCached):
+            return codec.decode_cached(await self._store.cached(need.name, need.after_ms))
+        return await self.fetch(workflow_id, entry, need)
+
     async def fetch(
         self, workflow_id: str, entry: Entry, need: FetchTasks | FetchAll | FetchPayloads
     ) -> Records | None:
@@ -110,10 +120,6 @@ class Loader:
         _, records = codec.decode_records(loaded.fields, complete=names is None)
         entry.merge(records)
         return records
-
-    async def task_defs(self, names: Sequence[str]) -> TaskDefs:
-        """Registered task definitions, None where there is none."""
-        return await self._definitions.task_defs(names)
 
 
 def _first_need(commands: Sequence[Command]) -> FetchTasks:

@@ -23,6 +23,7 @@ from podium.engine.command import (
     Terminate,
 )
 from podium.engine.transition import (
+    CacheOutput,
     ContinueSelf,
     ReleaseSlot,
     ReportToParent,
@@ -155,6 +156,8 @@ class Relay:
                 self._dispatcher.release(release, errand.done)
             case ContinueSelf():
                 self._send(workflow_id, Continue(cursor=effect.cursor), errand)
+            case CacheOutput():
+                spawn(self._tasks, self._cache(effect, errand))
             case _:
                 assert_never(effect)
 
@@ -258,6 +261,17 @@ class Relay:
             return
         command = Terminate(reason=effect.reason, by_parent=True)
         self._send(effect.workflow_id, command, errand)
+
+    async def _cache(self, effect: CacheOutput, errand: Errand) -> None:
+        value, at_ms, until_ms = effect.output.json, effect.at_ms, effect.until_ms
+        while True:
+            try:
+                await self._store.put_cached(effect.name, value, at_ms=at_ms, until_ms=until_ms)
+            except StoreError:
+                await self._clock.sleep(RETRY_MS)
+            else:
+                errand.done()
+                return
 
     def _send(
         self,

@@ -19,6 +19,7 @@ from zlib import compress, decompress
 import msgspec
 
 from podium.engine.transition import (
+    Cached,
     Effect,
     FetchPayloads,
     FetchTasks,
@@ -238,6 +239,11 @@ def decode_effect(value: bytes) -> Effect:
 def decode_history(value: bytes) -> HistoryRow:
     """One history row."""
     return ROWS.decode(_body("history", value))
+
+
+def decode_cached(value: bytes | None) -> Cached:
+    """An output that was kept: its JSON, as it stands in the execution that it is of."""
+    return Cached(None if value is None else EMPTY if value == b"{}" else Payload(value))
 
 
 def encode_archive(fields: Mapping[str, bytes | None]) -> bytes:

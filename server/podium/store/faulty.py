@@ -146,6 +146,15 @@ class FaultyStore:
     async def scan(self, partition: int, after: str, limit: int) -> list[str]:
         return await self._call("scan", lambda: self._store.scan(partition, after, limit))
 
+    async def put_cached(self, name: str, value: bytes, *, at_ms: int, until_ms: int) -> None:
+        await self._call(
+            "put_cached",
+            lambda: self._store.put_cached(name, value, at_ms=at_ms, until_ms=until_ms),
+        )
+
+    async def cached(self, name: str, after_ms: int) -> bytes | None:
+        return await self._call("cached", lambda: self._store.cached(name, after_ms))
+
     # Queues
 
     async def push_assign(self, pushes: Sequence[Ready]) -> list[PushResult]:

@@ -59,6 +59,8 @@ class MemoryStore(EmbeddedStore):
         self._idempotency: dict[tuple[str, str], str] = {}
         self._tombstones: dict[str, int] = {}
         self._archive: dict[str, bytes] = {}
+        self._cached: dict[str, tuple[int, int, bytes]] = {}
+        """Name → (at ms, until ms, value)."""
         self._members: dict[str, int] = {}
         self._definitions: dict[tuple[str, str, int], DefinitionRow] = {}
         self._generation = 0
@@ -218,6 +220,19 @@ class MemoryStore(EmbeddedStore):
         ]
         return sorted(found)[:limit]
 
+    # Outputs of tasks, kept for equal calls
+
+    async def put_cached(self, name: str, value: bytes, *, at_ms: int, until_ms: int) -> None:
+        self.check_open()
+        present = self._cached.get(name)
+        if present is None or present[0] <= at_ms:
+            self._cached[name] = (at_ms, until_ms, value)
+
+    async def cached(self, name: str, after_ms: int) -> bytes | None:
+        self.check_open()
+        at_ms, until_ms, value = self._cached.get(name, (0, 0, b""))
+        return value if at_ms > after_ms and until_ms > self.now_ms() else None
+
     # Time, effects, members
 
     async def due(self, partitions: Sequence[int], until_ms: int, limit: int) -> list[DueEntry]:
@@ -256,6 +271,8 @@ class MemoryStore(EmbeddedStore):
         self.check_open()
         now_ms = self.now_ms()
         self._members[incarnation] = now_ms
+        for name in [each for each, kept in self._cached.items() if kept[1] <= now_ms]:
+            del self._cached[name]
         return Heartbeat(now_ms, dict(self._members))
 
     async def forget(self, incarnation: str, seen_ms: int | None = None) -> None:

@@ -285,6 +285,15 @@ class Store(Protocol):
         """Workflow ids of a partition in order, > after."""
         ...
 
+    # Outputs of tasks, kept for equal calls
+    async def put_cached(self, name: str, value: bytes, *, at_ms: int, until_ms: int) -> None:
+        """Keep what came out at `at_ms` until then, in the place of what came out before it."""
+        ...
+
+    async def cached(self, name: str, after_ms: int) -> bytes | None:
+        """What came out after `after_ms` under that name, if it is to be kept still."""
+        ...
+
     # Queues
     async def push_assign(self, pushes: Sequence[Ready]) -> list[PushResult]:
         """Put each into its queue (same score: idempotent), hand the head to a waiting server."""

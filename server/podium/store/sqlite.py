@@ -374,13 +374,14 @@ class SqliteStore(SqliteRegistry):
             self._unstored_seen.clear()
 
     def _purge(self, now_ms: int) -> None:
-        """Drop tombstones and starts that ended; rarely, and never what is needed."""
+        """Drop tombstones, starts and outputs that ended; rarely, and never what is needed."""
         if now_ms - self._purged_ms < PURGE_MS:
             return
         self._purged_ms = now_ms
         with suppress(StoreFull), self.file.write() as connection:
             connection.execute("DELETE FROM tombstone WHERE until_ms <= ?", (now_ms,))
             connection.execute("DELETE FROM start WHERE until_ms <= ?", (now_ms,))
+            connection.execute("DELETE FROM cached WHERE until_ms <= ?", (now_ms,))
 
 
 def _among(partitions: Sequence[int]) -> str:

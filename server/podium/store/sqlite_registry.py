@@ -1,4 +1,4 @@
-"""Definitions, logs and the archive of the sqlite store: the tables beside executions."""
+"""Definitions, logs, the archive and cached outputs of the sqlite store: beside executions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 
 SELECT: Final = "SELECT kind, name, version, value FROM definition WHERE kind = ?"
 
+PUT_CACHED: Final = (
+    "INSERT INTO cached VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+    " at_ms = excluded.at_ms, until_ms = excluded.until_ms, value = excluded.value"
+    " WHERE excluded.at_ms >= cached.at_ms"
+)
+CACHED: Final = "SELECT value FROM cached WHERE name = ? AND at_ms > ? AND until_ms > ?"
+
 Row = tuple[str, str, int, bytes]
 
 
 class SqliteRegistry(EmbeddedStore):
-    """The verbs of definitions, logs and the archive, and the file they share with the rest."""
+    """The verbs of what stands beside executions, and the file they share with the rest."""
 
     def __init__(
         self, path: Path, now_ms: Callable[[], int], *, sync: Callable[[int], None] | None
@@ -95,6 +102,17 @@ class SqliteRegistry(EmbeddedStore):
             gone = cursor.rowcount > 0
         await self.file.durable()
         return gone
+
+    async def put_cached(self, name: str, value: bytes, *, at_ms: int, until_ms: int) -> None:
+        """Not synced: after a crash the effect that put it is carried out once more."""
+        await self.prepared()
+        with self.file.write() as connection:
+            connection.execute(PUT_CACHED, (name, at_ms, until_ms, value))
+
+    async def cached(self, name: str, after_ms: int) -> bytes | None:
+        self.check_open()
+        rows: list[tuple[bytes]] = self.file.read(CACHED, name, after_ms, self.now_ms())
+        return rows[0][0] if rows else None
 
     async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> None:
         await self.prepared()

@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 ARCHIVE: Final = """CREATE TABLE archive (id TEXT PRIMARY KEY, archived_ms INTEGER NOT NULL,
     value BLOB NOT NULL)"""
+CACHED: Final = (
+    """CREATE TABLE cached (name TEXT PRIMARY KEY, at_ms INTEGER NOT NULL,
+        until_ms INTEGER NOT NULL, value BLOB NOT NULL)""",
+    "CREATE INDEX cached_until ON cached (until_ms)",
+)
 
 SCHEMA: Final = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
@@ -51,6 +56,7 @@ SCHEMA: Final = (
         text TEXT NOT NULL)""",
     "CREATE INDEX log_task ON log (task)",
     ARCHIVE,
+    *CACHED,
 )
-MIGRATIONS: Final = {1: (ARCHIVE,)}
+MIGRATIONS: Final = {1: (ARCHIVE,), 2: CACHED}
 """Schema version → what makes it the next one."""

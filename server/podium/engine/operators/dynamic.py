@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from podium.engine.bind import ad_hoc
+from podium.engine.caching import answered
 from podium.engine.evaluation import evaluate_map
 from podium.engine.operators.operator import Operator
 from podium.engine.operators.queued import HTTP, SIMPLE, inputs
@@ -73,7 +74,10 @@ def run(draft: State, place: Place) -> Asking[None]:
     if draft.head.task_to_domain:
         yield from want_domains(draft, task.task_type)
     task = queued(draft, place, task, task_def=task_def, delay_ms=delay_ms)
-    yield from enter(draft, place, task, (yield from inputs(draft, place, task)))
+    value = yield from inputs(draft, place, task)
+    if place.node.cache is not None:
+        task = yield from answered(draft, place, task, value)
+    yield from enter(draft, place, task, value)
 
 
 def registered(name: str) -> Asking[TaskDef]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from podium.engine.caching import answered
 from podium.engine.evaluation import evaluate_map
 from podium.engine.operators.operator import Operator
 from podium.engine.report import ASYNC_COMPLETE
@@ -34,7 +35,10 @@ def run(draft: State, place: Place) -> Asking[None]:
     if draft.head.task_to_domain:
         yield from want_domains(draft, task.task_type)
     task = queued(draft, place, task, task_def=node.task_def, delay_ms=delay_ms)
-    yield from enter(draft, place, task, (yield from inputs(draft, place, task)))
+    value = yield from inputs(draft, place, task)
+    if node.cache is not None:
+        task = yield from answered(draft, place, task, value)
+    yield from enter(draft, place, task, value)
 
 
 def inputs(draft: State, place: Place, task: TaskRecord) -> Asking[JsonObject]:

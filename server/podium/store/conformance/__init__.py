@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from podium.store.conformance import commits, entries, queues, registry, starts
+from podium.store.conformance import cached, commits, entries, queues, registry, starts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,4 +22,5 @@ CHECKS: Final[tuple[Callable[[Subject], Awaitable[None]], ...]] = (
     *entries.CHECKS,
     *queues.CHECKS,
     *registry.CHECKS,
+    *cached.CHECKS,
 )
