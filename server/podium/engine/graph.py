@@ -14,6 +14,7 @@ import msgspec
 
 from podium.engine.expression import Template, compile_parameters, compile_value
 from podium.engine.reading import merge
+from podium.engine.schema import Checks, checks_of
 from podium.model.definition import TaskDef, WorkflowDef, WorkflowTask
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """JOIN: the references it waits for, each once; a dynamic fork's gets them when it runs.
     EXCLUSIVE_JOIN: also those of its default tasks.
     """
+    checks: Checks | None = None
+    """What the task definition enforces."""
 
     @property
     def ref(self) -> str:
@@ -85,6 +88,8 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Member reference → JOIN nodes that name it."""
     output: Template
     loops: Loops
+    checks: Checks | None = None
+    """What the definition enforces."""
 
     @property
     def root(self) -> int:
@@ -177,6 +182,7 @@ class Compiler:
             loop=loop,
             loop_depth=depth,
             members=members,
+            checks=checks_of(task.task_definition),
         )
 
 
@@ -235,6 +241,7 @@ def graph_of(definition: WorkflowDef, tasks: Sequence[WorkflowTask]) -> Graph:
         joins_by_ref={ref: tuple(joins) for ref, joins in compiler.joins.items()},
         output=output,
         loops=loops_of(nodes, output),
+        checks=checks_of(definition),
     )
 
 
