@@ -285,6 +285,27 @@ def test_choices_forks_loops_and_joins_are_judged_like_any_task() -> None:
         assert machine.status == "FAILED"
 
 
+def test_optional_ones_are_forgiven_and_the_flow_goes_on() -> None:
+    body = [simple("x")]
+    shapes: list[tuple[str, list[Any]]] = [
+        ("c", [switch("c", "k", {"k": body}, optional=True)]),
+        ("j", [fork("f", [simple("y")], [simple("z")]), join("j", "y", "z", optional=True)]),
+        ("l", [op("DO_WHILE", "l", loop_over=body, loop_condition=LESS, optional=True)]),
+        ("w", [op("WAIT", "w", optional=True)]),
+        ("e", [op("EXCLUSIVE_JOIN", "e", join_on=["x"], optional=True)]),
+        ("q", [op("EVENT", "q", sink="conductor", optional=True)]),
+        ("s", [sub("s", "child", optional=True)]),
+    ]
+    for ref, tasks in shapes:
+        machine = machine_of(*tasks, simple("end"), defs=[enforced(ref, takes=NEEDS_N)]).start()
+        assert machine.task(ref).status == "COMPLETED_WITH_ERRORS", ref
+        assert machine.list()[-1] == "end SCHEDULED"
+        assert not machine.effects
+        for each in [task.ref for task in machine.tasks.values() if not task.status.terminal]:
+            machine.work(each)
+        assert machine.status == "COMPLETED", ref
+
+
 def test_a_dynamic_task_follows_the_definition_of_what_it_turns_out_to_be() -> None:
     task = op("DYNAMIC", "d", dynamic_task_name_param="name", input_parameters={"name": "a"})
     machine = machine_of(task, defs=[enforced("a", takes=NEEDS_N)]).start()

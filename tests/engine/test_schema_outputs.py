@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from podium.engine.command import CloseChild, Pause, Restart, Resume, Retry, Verdict
+import pytest
+from msgspec.structs import replace
+
+from podium.engine.command import (
+    CloseChild,
+    Pause,
+    Rejected,
+    Rerun,
+    Restart,
+    Resume,
+    Retry,
+    Revive,
+    Verdict,
+)
 from podium.engine.transition import Evaluated
 from podium.model.payload import Payload
 from tests.engine.checking import (
@@ -14,6 +27,7 @@ from tests.engine.checking import (
     enforced,
     machine_of,
     missing,
+    schema,
 )
 from tests.engine.shapes import fork, join, op, simple, sub, switch
 
@@ -129,6 +143,38 @@ def test_what_ends_in_a_pause_is_judged_then_and_once() -> None:
     assert machine.list() == [
         "f COMPLETED", "a COMPLETED", "b COMPLETED_WITH_ERRORS", "j COMPLETED_WITH_ERRORS",
     ]  # fmt: skip
+    assert machine.status == "COMPLETED"
+
+
+def test_a_child_that_was_revived_and_reports_in_one_decision_is_judged() -> None:
+    machine = machine_of(sub("s", "child"), defs=[enforced("s", gives=NEEDS_N)]).start()
+    task = machine.task("s")
+    assert task.sub_workflow_id is not None
+    close = CloseChild(
+        task_id=task.id, run_epoch=0, child_id=task.sub_workflow_id, status="FAILED"
+    )  # fmt: skip
+    machine.send(close)
+    revive = Revive(task_id=task.id, run_epoch=0, child_id=task.sub_workflow_id)
+    machine.send(revive, replace(close, status="COMPLETED", output=Payload.of({"m": 1})))
+    assert machine.list() == [f"s {FAILED}"]
+    assert machine.task("s").reason == missing("output", "n")
+
+
+def test_an_execution_that_failed_for_its_output_is_run_again_not_retried() -> None:
+    given = {"n": "${a.output.n}"}
+    wanted = {"properties": {"n": {"required": ["k"]}}}
+    machine = machine_of(
+        simple("a"), simple("b"), output_parameters=given, output_schema=schema(wanted)
+    ).start()
+    machine.work("a", output={"n": {}})
+    machine.work("b")
+    assert machine.status == "FAILED"
+    with pytest.raises(Rejected, match="FAILED"):
+        machine.send(Retry())
+    machine.send(Rerun(task_ids=(machine.task("a").id,)))
+    machine.run_effects()
+    machine.work("a", output={"n": {"k": 1}})
+    machine.work("b")
     assert machine.status == "COMPLETED"
 
 

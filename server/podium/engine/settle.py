@@ -48,7 +48,7 @@ def settle(draft: State, key: str) -> Asking[None]:
     assert task is not None, key
     assert task.status.terminal, task.id
     place = yield from locate(draft, task)
-    if is_checked(place, task) and not ended_before(draft, task):
+    if is_checked(place, task) and not judged_before(draft, task):
         task = yield from judged(draft, place, task)
     if draft.head.status is WorkflowStatus.PAUSED:
         draft.put(task, replace(task, unsettled=True))
@@ -63,10 +63,9 @@ def settle_at(draft: State, place: Place, task: TaskRecord) -> Asking[None]:
     yield from follow(draft, place, task)
 
 
-def ended_before(draft: State, task: TaskRecord) -> bool:
-    """Whether it is stored as one that has ended: then it was judged."""
-    before = draft.tasks.before(task.key)
-    return before is not None and before.id == task.id and before.status.terminal
+def judged_before(draft: State, task: TaskRecord) -> bool:
+    """Whether it ended in a pause, which is over now: it was judged when it ended."""
+    return draft.tasks.before(task.key) == replace(task, unsettled=True)
 
 
 def follow(draft: State, place: Place, task: TaskRecord) -> Asking[None]:

@@ -1,17 +1,15 @@
 """JSON Schema in the script child: what a schema finds wrong in a document.
 
-The child loads this by path, as it loads wire.py. Nothing is fetched, neither from the network nor
-from a file. Messages name places and what was expected there, never a value of the document: it may
-be one that is shown to nobody.
+The child loads this from its own folder, as it loads wire.py. Nothing is fetched, neither from the
+network nor from a file. Messages name places and what was expected there, never a value of the
+document: it may be one that is shown to nobody.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
     from podium.sandbox.wire import Failure, cut
 else:
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
     from wire import Failure, cut
 
 PROBLEMS_LIMIT: Final = 10
