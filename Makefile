@@ -12,12 +12,13 @@ SEEDS ?= 200
 FROM ?= 1
 STORE ?= sqlite
 KILLS ?= 200
+nestings: SEEDS = 2000
 ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check gen gen-check fmt lint types arch tidy cover \
-	sim sim-planted chaos bench wheel-check lock clean
+.PHONY: help setup demo test check gen gen-check fmt lint types arch tidy facts cover \
+	sim sim-planted nestings chaos bench wheel-check lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +85,9 @@ gen-check: $(READY) ## Check that the protobuf code is current
 tidy: $(READY) ## Check the house rules on sizes, names, dead modules, the folder map
 	$(BIN)/python -m pytest --quiet tests/test_tidy.py
 
+facts: $(READY) ## Count the facts about Conductor by section and verdict
+	@$(BIN)/python -m tests.conformance.facts
+
 cover: $(READY) ## Run the tests and show the lines and branches they miss
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage report
@@ -93,6 +97,9 @@ sim: $(READY) ## Simulate SEEDS= seeds FROM= the first
 
 sim-planted: $(READY) ## Show that simulation finds every planted bug
 	@$(BIN)/python -m tests.simulation --planted
+
+nestings: $(READY) ## Compare SEEDS= random nestings (2,000) with the reference model
+	@PODIUM_NESTINGS_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/reference $(ARGS)
 
 chaos: $(READY) ## Kill a server under load KILLS= times on STORE=
 	@$(BIN)/python -m tests.chaos --store $(STORE) --kills $(KILLS)

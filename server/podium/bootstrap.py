@@ -29,6 +29,7 @@ from podium.app.services import Services
 from podium.app.start import StartWorkflow
 from podium.config import read_listen
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
+from podium.engine.state import SYSTEM_TYPES
 from podium.model.queue import Queue
 from podium.registry.registry import Registry
 from podium.runtime.clock import SystemClock, SystemIds
@@ -41,6 +42,7 @@ from podium.sandbox.pool import Sandbox
 from podium.store.port import StoreError
 from podium.tasks.address import AddressSettingInvalid
 from podium.tasks.http import HttpSettings, HttpTask
+from podium.tasks.installed import SystemTaskUnsound, installed_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,10 +50,14 @@ if TYPE_CHECKING:
     import grpc.aio
 
     from podium.config import Http, Settings
+    from podium.model.system_call import SystemCall
     from podium.runtime.link import Link
+    from podium.runtime.local import Handler
     from podium.store.port import Store
+    from podium.tasks.http import TaskOutcome
+    from podium.tasks.system import SystemTaskRunner
 
-HTTP_QUEUE: Final = Queue("HTTP")
+LOG = logging.getLogger("podium.bootstrap")
 STOPPING: Final = "the server stops"
 STREAMS_MS: Final = 1_500
 """After GoAway a worker has this long to bring its results; then its stream is ended."""
@@ -119,6 +125,7 @@ class Server:
         clock = SystemClock()
         self._store = open_store(settings.store.url, clock.now_ms)
         self._http = http_task(settings.http)
+        self._own_tasks = own_tasks()
         ids = SystemIds()
         self._sandbox = Sandbox(settings.sandbox.children)
         registry = Registry(self._store, clock.now_ms, self._sandbox.fault)
@@ -127,16 +134,19 @@ class Server:
             registry=registry,
             clock=clock,
             ids=ids,
-            settings=RuntimeSettings(cache_bytes=settings.limits.cache_bytes),
+            settings=RuntimeSettings(
+                cache_bytes=settings.limits.cache_bytes,
+                system_types=SYSTEM_TYPES | {each.task_type for each in self._own_tasks},
+            ),
             evaluator=self._sandbox,
         )
-        self._local = LocalWorker(
-            self._http.run,
-            queue=HTTP_QUEUE,
-            tasks_max=settings.http.tasks_max,
-            dispatcher=self._runtime.dispatcher,
-            leases=self._runtime.leases,
-        )
+        self._local = [
+            self._local_worker(self._run_http, "HTTP", settings.http.tasks_max),
+            *(
+                self._local_worker(each.run, each.task_type, each.tasks_max)
+                for each in self._own_tasks
+            ),
+        ]
         self._services = Services(
             executor=self._runtime.executor,
             registry=registry,
@@ -156,6 +166,7 @@ class Server:
         self._health = Health()
         self._edge: grpc.aio.Server | None = None
         self._opened = False
+        self._started_tasks: list[SystemTaskRunner] = []
 
     async def start(self) -> int:
         """Take the store, take over, accept calls; answers the port. Raises CannotServe."""
@@ -163,10 +174,12 @@ class Server:
             await self._store.open()
             self._opened = True
             await self._http.start()
+            await self._start_own_tasks()
             await self._runtime.start(StartWorkflow(self._services).start_child)
         except StoreError as problem:
             raise CannotServe(f"store.url: {problem}") from None
-        self._local.start()
+        for worker in self._local:
+            worker.start()
         self._edge = build_server(
             self._services, self._workers, name=self._runtime.incarnation, health=self._health
         )
@@ -185,12 +198,14 @@ class Server:
         """End in good order what was started."""
         self._health.stop()
         self._runtime.polls.stop()
-        await asyncio.gather(self._local.stop(), self._end_calls())
+        await asyncio.gather(*(worker.stop() for worker in self._local), self._end_calls())
         if self._opened:
             await self._runtime.stop()
             await self._task_log.drain()
         self._sandbox.stop()
         await self._http.stop()
+        for each in self._started_tasks:
+            await each.stop()
         if self._opened:
             await self._store.close()
 
@@ -203,6 +218,31 @@ class Server:
             ending = group.create_task(self._edge.stop(CALLS_MS / 1000))
             await asyncio.wait((ending,), timeout=STREAMS_MS / 1000)
             self._workers.end_all(STOPPING)
+
+    def _local_worker(self, handler: Handler, task_type: str, tasks_max: int) -> LocalWorker:
+        return LocalWorker(
+            handler,
+            queue=Queue(task_type),
+            tasks_max=tasks_max,
+            dispatcher=self._runtime.dispatcher,
+            leases=self._runtime.leases,
+        )
+
+    async def _run_http(self, call: SystemCall) -> TaskOutcome:
+        return await self._http.run(call.input)
+
+    async def _start_own_tasks(self) -> None:
+        """Raises CannotServe."""
+        for each in self._own_tasks:
+            try:
+                await each.start()
+            except Exception as error:
+                LOG.exception("the system task %s cannot start", each.task_type)
+                raise CannotServe(
+                    f"podium.tasks:{each.task_type}: expected a task that starts, found that it"
+                    f" raises {type(error).__name__}: see the log"
+                ) from None
+            self._started_tasks.append(each)
 
     def _connect(self, link: Link) -> StreamHost:
         self._streams += 1
@@ -267,6 +307,14 @@ def open_store(url: str, now_ms: Callable[[], int]) -> Store:
     raise CannotServe(
         f"store.url: expected memory://, sqlite:///relative or sqlite:////absolute, found {url}"
     )
+
+
+def own_tasks() -> list[SystemTaskRunner]:
+    """The system tasks that are installed beside Podium. Raises CannotServe."""
+    try:
+        return installed_tasks()
+    except SystemTaskUnsound as problem:
+        raise CannotServe(str(problem)) from None
 
 
 def http_task(settings: Http) -> HttpTask:

@@ -99,9 +99,9 @@ WRONG: dict[str, tuple[str, Message | bytes, str, str]] = {
     ),
     "start inline": (
         START,
-        start(workflow_def=definition.WorkflowDef(name="i")),
+        start(workflow_def=definition.WorkflowDef(name="i", tasks=[definition.WorkflowTask()])),
         "INVALID_ARGUMENT",
-        "tasks: expected at least one task",
+        "tasks[0].name: expected",
     ),
     # GetWorkflowStatus, TerminateWorkflow
     "get none": (

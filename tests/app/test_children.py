@@ -79,11 +79,20 @@ async def test_a_child_that_cannot_be_read_fails_its_task_with_the_reason() -> N
             name="parent", tasks=[sub(name="x", workflowDefinition="${workflow.input.def}")]
         )
         await edge.registry.register_workflow(definition)
-        given = Payload.of({"def": {"name": "bad", "tasks": []}})
+        given = Payload.of({"def": {"name": "bad", "tasks": [{"type": "SIMPLE"}]}})
         started = await StartWorkflow(edge.services).start(StartRequest(name="parent", input=given))
         view = await Executions(edge.services).wait(started.workflow_id, EVENT_MS)
         assert view.header.status is WorkflowStatus.FAILED
-        assert "tasks: expected at least one task, found none" in str(view.header.reason)
+        assert "tasks[0].name: expected" in str(view.header.reason)
+
+
+async def test_s_068_s_809_an_inline_definition_without_tasks_completes() -> None:
+    async with Edge() as edge:
+        nothing = WorkflowDef(name="nothing")
+        started = await StartWorkflow(edge.services).start(StartRequest(definition=nothing))
+        view = await Executions(edge.services).get(started.workflow_id, tasks=True)
+        assert (view.header.status, view.tasks) == (WorkflowStatus.COMPLETED, ())
+        assert view.header.reason == "No tasks found to be executed"
 
 
 async def test_a_failure_workflow_gets_the_failed_execution() -> None:

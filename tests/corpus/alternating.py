@@ -25,6 +25,7 @@ from podium.runtime.clock import SystemClock
 from podium.runtime.executor import Executor
 from podium.runtime.letter import ignore
 from podium.runtime.service import Runtime
+from podium.runtime.service import Settings as RuntimeSettings
 from podium.store.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -143,8 +144,8 @@ class Pair:
         class TurningRuntime(Runtime):
             """Its executor is known by its face only."""
 
-            def _make_executor(self, cache_bytes: int, evaluator: Evaluator) -> None:
-                super()._make_executor(cache_bytes, evaluator)
+            def _make_executor(self, settings: RuntimeSettings, evaluator: Evaluator) -> None:
+                super()._make_executor(settings, evaluator)
                 self.executor = Face(self.executor, turns)
                 runtimes.append(self)
 

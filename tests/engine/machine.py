@@ -230,7 +230,7 @@ class Machine:
             (t.lease.incarnation, t.id) for t in leased if t.lease and t.lease.kind == "stream"
         }
         assert self.slots == {t.id for t in leased if t.limits.limited}
-        seqs = [t.seq for t in [*tasks, *self.attempts.values()]]
+        seqs = [t.seq for t in [*tasks, *self.attempts.values()] if t.seq]  # skipped ones have none
         if self.some_removed:
             assert len(seqs) == len(set(seqs))
             assert max(seqs, default=0) < header.next_seq

@@ -204,7 +204,7 @@ def test_s_122_s_123_a_skipped_task_is_passed_and_its_data_is_read() -> None:
     machine.send(SkipTask(ref="b", input=Payload.of({"i": 1}), output=Payload.of({"x": 5})))
     skipped = machine.task("b")
     assert (skipped.status, skipped.task_type) == (TaskStatus.SKIPPED, "name_of_b")
-    assert (skipped.start_ms, skipped.input.value) == (0, {"i": 1})
+    assert (skipped.start_ms, skipped.seq, skipped.input.value) == (0, 0, {"i": 1})
     machine.work("a")
     assert machine.task("c").input.value == {"x": 5, "t": "SKIPPED"}
     machine.work("c", output={"y": 1})
@@ -218,7 +218,7 @@ def test_a_skipped_task_is_passed_also_after_a_pause() -> None:
     machine.send(Resume())
     machine.send(SkipTask(ref="b"))
     machine.work("a")
-    assert machine.list() == ["a COMPLETED", "b SKIPPED", "c SCHEDULED"]
+    assert machine.list() == ["b SKIPPED", "a COMPLETED", "c SCHEDULED"]
 
 
 def test_what_stands_behind_a_skipped_task_waits_for_what_is_retried_before_it() -> None:
@@ -227,7 +227,7 @@ def test_what_stands_behind_a_skipped_task_waits_for_what_is_retried_before_it()
     machine.send(SkipTask(ref="b"))
     machine.work("a", "FAILED")
     machine.send(Retry())
-    assert machine.list() == ["a FAILED", "b SKIPPED", "a SCHEDULED"]
+    assert machine.list() == ["b SKIPPED", "a FAILED", "a SCHEDULED"]
     machine.work("a")
     assert machine.list()[-1] == "c SCHEDULED"
     machine.work("c")

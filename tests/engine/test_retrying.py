@@ -231,7 +231,11 @@ def test_s_125_s_127_a_child_that_is_retried_revives_its_parent() -> None:
     world, parent, child = failed_child()
     child.send(Retry())
     world.settle()
-    assert parent.status == "RUNNING"
+    header = parent.header
+    assert header is not None
+    assert (header.status, header.reason) == ("RUNNING", None)
+    assert (header.failed_task_id, header.failed_refs) == (None, ())
+    assert header.last_retried_ms == parent.now_ms
     assert parent.task("s").status is TaskStatus.IN_PROGRESS
     assert parent.task("b").status is TaskStatus.SCHEDULED
     finish(world, parent, child)

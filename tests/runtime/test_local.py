@@ -14,9 +14,8 @@ from podium.runtime.local import LocalWorker
 from tests.runtime.rig import EVENT_S, Hand, Rig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from podium.model.payload import JsonObject, JsonValue
+    from podium.model.payload import JsonObject
+    from podium.model.system_call import SystemCall
     from podium.runtime.local import Handler
     from podium.runtime.service import Runtime
 
@@ -31,6 +30,7 @@ class Answer:
     status: str
     output: JsonObject = field(default_factory=dict)
     reason: str | None = None
+    callback_after_ms: int = 0
 
 
 class Hanging:
@@ -40,14 +40,14 @@ class Hanging:
         self.begun = asyncio.Event()
         self.cancelled = asyncio.Event()
 
-    async def __call__(self, input_: Mapping[str, JsonValue]) -> Answer:
+    async def __call__(self, call: SystemCall) -> Answer:
         self.begun.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
-        raise AssertionError(input_)
+        raise AssertionError(call)
 
 
 def local(server: Runtime, handler: Handler, *, tasks_max: int = 1) -> LocalWorker:
@@ -63,8 +63,8 @@ def local(server: Runtime, handler: Handler, *, tasks_max: int = 1) -> LocalWork
 
 
 async def test_it_runs_the_tasks_of_its_queue_and_gets_its_credit_back() -> None:
-    async def handler(input_: Mapping[str, JsonValue]) -> Answer:
-        return Answer("COMPLETED", {"asked": [*sorted(input_)]})
+    async def handler(call: SystemCall) -> Answer:
+        return Answer("COMPLETED", {"asked": [*sorted(call.input)]})
 
     async with Rig([CALL]) as rig:
         server = await rig.server()
@@ -77,8 +77,8 @@ async def test_it_runs_the_tasks_of_its_queue_and_gets_its_credit_back() -> None
 
 
 async def test_a_fault_of_the_handler_fails_the_task_and_tells_nothing_of_itself() -> None:
-    async def handler(input_: Mapping[str, JsonValue]) -> Answer:
-        raise ValueError(f"secret {input_}")
+    async def handler(call: SystemCall) -> Answer:
+        raise ValueError(f"secret {call}")
 
     async with Rig([CALL]) as rig:
         server = await rig.server()

@@ -8,6 +8,7 @@ import msgspec
 
 from podium.engine.identity import reference_in
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
+from podium.model.execution import TaskStatus
 from podium.model.payload import Payload
 
 if TYPE_CHECKING:
@@ -118,8 +119,12 @@ def reference_of(record: TaskRecord) -> str:
 
 
 def is_executed(record: TaskRecord) -> bool:
-    """Whether what follows the task was decided (S-013)."""
-    return record.status.terminal and not record.unsettled
+    """Whether what follows the task was decided (S-013): not of an attempt that another one
+    followed by itself (S-277), but of one that was retried by hand (S-098).
+    """
+    if not record.status.terminal or record.unsettled:
+        return False
+    return not record.retried or record.gave_up or record.status is TaskStatus.CANCELED
 
 
 def _known(document: JsonObject) -> JsonObject:

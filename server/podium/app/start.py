@@ -171,7 +171,7 @@ class StartWorkflow:
         registry = self._services.registry
         if definition is None:
             return await registry.bound_by_name(name, version or None)
-        await registry.check_workflow(definition)
+        await registry.check_workflow(definition, inline=True)
         return await registry.bound(definition, store=False)
 
     def _check(self, request: StartRequest) -> None:

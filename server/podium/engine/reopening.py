@@ -75,6 +75,8 @@ def revive(draft: State, command: Revive) -> Asking[Outcome]:
         return Outcome(Verdict.NOOP, task)
     yield from want_all(draft)
     reopen_execution(draft, tell=True)
+    # S-127; a retry of the execution itself keeps them (S-102).
+    draft.header = replace(draft.head, failed_task_id=None, failed_refs=(), failed_names=())
     place = yield from locate(draft, task)
     await_again(draft, place, task)
     yield from try_again(draft, "retry_children")

@@ -111,7 +111,7 @@ def progressed(draft: State, task: TaskRecord, command: ReportResult) -> Asking[
         leases_lost=0,
         update_ms=draft.now_ms,
     )
-    if task.queue is None or completes_outside(task):
+    if task.queue is None or completes_outside(draft, task, command):
         if has(task.deadlines, "retry") and task.queue is None:  # it begins when that is due
             return replace(after, deadlines=task.deadlines)
         return replace(
@@ -132,9 +132,11 @@ def progressed(draft: State, task: TaskRecord, command: ReportResult) -> Asking[
     )
 
 
-def completes_outside(task: TaskRecord) -> bool:
-    """An HTTP task with asyncComplete: after its call it waits for an update (S-252, S-451)."""
-    return task.task_type == "HTTP" and task.input.value.get(ASYNC_COMPLETE) is True
+def completes_outside(draft: State, task: TaskRecord, command: ReportResult) -> bool:
+    """A system task with asyncComplete waits for an update once it was run (S-252, S-451)."""
+    if task.task_type not in draft.system_types or command.callback_after_ms > 0:
+        return False
+    return task.input.value.get(ASYNC_COMPLETE) is True
 
 
 def close_child(draft: State, command: CloseChild) -> Asking[Outcome]:

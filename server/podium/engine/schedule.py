@@ -156,7 +156,7 @@ def queued(
     """The task as one that workers take from a queue, ready after `delay_ms`."""
     header, now_ms = draft.head, draft.now_ms
     task_type = task.task_type
-    domain = "" if task_type == "HTTP" else domain_of(draft, task_type)
+    domain = "" if task_type in draft.system_types else domain_of(draft, task_type)
     task = replace(
         task,
         domain=domain,

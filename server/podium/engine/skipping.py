@@ -45,16 +45,12 @@ def skip(draft: State, command: SkipTask) -> Asking[Outcome]:
         status=TaskStatus.SKIPPED,
         input=command.input,
         output=command.output,
+        seq=0,
         end_ms=draft.now_ms,
     )
-    draft.create(skipped)
-    # It was never open, and it is not what ran last.
-    draft.header = replace(
-        draft.head,
-        open_count=header.open_count,
-        last_key=header.last_key,
-        skipped=(*header.skipped, ref),
-    )
+    draft.tasks.changed[skipped.key] = skipped
+    # It was never open, and it has no place in the order.
+    draft.header = replace(header, task_count=header.task_count + 1, skipped=(*header.skipped, ref))
     for key in (yield from joins_of(draft, place)):
         yield from count_member(draft, key, skipped)
     return Outcome(Verdict.OK, skipped)

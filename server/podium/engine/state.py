@@ -64,6 +64,10 @@ COUNTED: Final = frozenset({"JOIN", "EXCLUSIVE_JOIN", "DO_WHILE"})
 """Task types that have a counter."""
 
 
+SYSTEM_TYPES: Final = frozenset({"HTTP"})
+"""Queued types whose worker lives in the server; those that are installed come to them."""
+
+
 class Table(Generic[K, V]):
     """Stored records with changes laid over them. None = known not to exist."""
 
@@ -118,8 +122,8 @@ class State:
     __slots__ = (
         "anew", "attempts", "branches", "cancels", "commands", "domains", "effects", "graph",
         "header", "input", "joins", "later", "loops", "now", "now_ms", "output", "payloads_known",
-        "removed", "stored_header", "stored_input", "stored_output", "stored_variables", "tasks",
-        "unseen", "variables", "workflow_id",
+        "removed", "stored_header", "stored_input", "stored_output", "stored_variables",
+        "system_types", "tasks", "unseen", "variables", "workflow_id",
     )  # fmt: skip
 
     def __init__(
@@ -129,8 +133,10 @@ class State:
         graph: Graph,
         workflow_id: str,
         records: Records,
+        system_types: frozenset[str] = SYSTEM_TYPES,
     ) -> None:
         self.header = header
+        self.system_types: Final = system_types
         self.stored_header: Final = header
         self.graph = graph
         self.workflow_id: Final = workflow_id

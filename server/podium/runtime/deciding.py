@@ -67,9 +67,11 @@ class Deciding:
         ids: Ids,
         evaluator: Evaluator,
         parking: Parking,
+        system_types: frozenset[str],
         incarnation: str,
         shared: bool,
     ) -> None:
+        self._system_types = system_types
         self._evaluator = evaluator
         self._parking = parking
         self._loader = loader
@@ -134,6 +136,7 @@ class Deciding:
             graph=entry.graph,
             workflow_id=mailbox.workflow_id,
             records=entry.records,
+            system_types=self._system_types,
         )
         return Work(entry, letters, draft, fresh=fresh)
 

@@ -10,15 +10,17 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
+from podium.engine.identity import reference_in
+from podium.engine.limits import PAYLOAD_BYTES_LIMIT
+from podium.engine.schedule import too_large
 from podium.model.execution import TaskStatus
-from podium.model.payload import Payload
+from podium.model.payload import EMPTY, Payload
+from podium.model.system_call import SystemCall
 from podium.protocol.frame import LeaseName, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from podium.model.execution import ExecutionHeader, TaskRecord
-    from podium.model.payload import JsonObject, JsonValue
+    from podium.model.payload import JsonObject
     from podium.model.queue import LeaseKind, Queue
     from podium.protocol.frame import ResultVerdict
     from podium.runtime.dispatcher import Dispatcher
@@ -41,11 +43,14 @@ class Ran(Protocol):
     @property
     def reason(self) -> str | None: ...
 
+    @property
+    def callback_after_ms(self) -> int: ...
+
 
 class Handler(Protocol):
     """Runs one task. To cancel it ends the run."""
 
-    async def __call__(self, input_: Mapping[str, JsonValue]) -> Ran: ...
+    async def __call__(self, call: SystemCall) -> Ran: ...
 
 
 class LocalWorker:
@@ -102,13 +107,12 @@ class LocalWorker:
         self._free += 1
 
     def give(self, task: TaskRecord, header: ExecutionHeader) -> None:
-        del header
         lease = LeaseName(task.id, task.lease_epoch)
         self._leases.add(task.id, task.lease_epoch, self)
         if not self._open:
             self._leases.nack(self, lease)
             return
-        run = asyncio.get_running_loop().create_task(self._run(lease, task))
+        run = asyncio.get_running_loop().create_task(self._run(lease, call_of(task, header)))
         self._runs[lease] = run
         # Not a `finally` of the run: one that is cancelled before its first step has none.
         run.add_done_callback(lambda _: self._ended(lease))
@@ -125,29 +129,51 @@ class LocalWorker:
         if run is not None:
             run.cancel()
 
-    async def _run(self, lease: LeaseName, task: TaskRecord) -> None:
-        self._leases.report(self, await self._result(lease, task), _answered)
+    async def _run(self, lease: LeaseName, call: SystemCall) -> None:
+        self._leases.report(self, await self._result(lease, call), _answered)
 
     def _ended(self, lease: LeaseName) -> None:
         del self._runs[lease]
         self._free += 1
         self._dispatcher.credit_changed(self._queue)
 
-    async def _result(self, lease: LeaseName, task: TaskRecord) -> Result:
+    async def _result(self, lease: LeaseName, call: SystemCall) -> Result:
+        after_ms = 0
         try:
-            ran = await self._handler(task.input.value)
+            ran = await self._handler(call)
             status, output, reason = TaskStatus(ran.status), Payload.of(ran.output), ran.reason
+            after_ms = ran.callback_after_ms
         except Exception:
             LOG.exception("the handler of %s raised for task %s", self._queue, lease.task_id)
-            status, output = TaskStatus.FAILED, Payload.of({})
+            status, output = TaskStatus.FAILED, EMPTY
             reason = f"expected an outcome of {self._queue.task_type}, found a fault of the server"
+        if len(output) > PAYLOAD_BYTES_LIMIT:
+            status = TaskStatus.FAILED_WITH_TERMINAL_ERROR
+            reason = too_large("task output", len(output))
+            output, after_ms = EMPTY, 0
         return Result(
             task_id=lease.task_id,
             lease_epoch=lease.lease_epoch,
             status=status,
             output=output,
             reason=reason,
+            callback_after_ms=after_ms,
         )
+
+
+def call_of(task: TaskRecord, header: ExecutionHeader) -> SystemCall:
+    """What the handler is given of a task."""
+    return SystemCall(
+        input=task.input.value,
+        task_id=task.id,
+        reference_name=reference_in(task.ref, task.iteration),
+        workflow_id=header.id,
+        workflow_name=header.name,
+        correlation_id=header.correlation_id,
+        retry_count=task.retry_count,
+        runs_before=max(task.poll_count - 1, 0),
+        output=task.output.value,
+    )
 
 
 def _answered(verdict: ResultVerdict, reason: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from podium.engine.state import SYSTEM_TYPES
 from podium.runtime.aftermath import Aftermath
 from podium.runtime.cache import Cache
 from podium.runtime.clock import StoreClock, spawn
@@ -48,6 +49,8 @@ class Settings(msgspec.Struct, frozen=True):
     cache_bytes: int = CACHE_BYTES
     lease_grace_ms: int = GRACE_MS
     """How long a worker may take to come back with its tasks in hand."""
+    system_types: frozenset[str] = SYSTEM_TYPES
+    """Task types that servers run themselves."""
 
 
 class Registry(Definitions, Protocol):
@@ -82,7 +85,7 @@ class Runtime:
         self._tasks: set[asyncio.Task[None]] = set()
         named = {"incarnation": self.incarnation}
         self.committer = Committer(store, clock)
-        self._make_executor(settings.cache_bytes, evaluator or NoEvaluator())
+        self._make_executor(settings, evaluator or NoEvaluator())
         self.dispatcher = Dispatcher(
             store=store, clock=clock, executor=self.executor, limiter=registry, **named
         )
@@ -124,10 +127,10 @@ class Runtime:
             incarnation=self.incarnation,
         )
 
-    def _make_executor(self, cache_bytes: int, evaluator: Evaluator) -> None:
+    def _make_executor(self, settings: Settings, evaluator: Evaluator) -> None:
         self.parking = Parking(store=self.store, clock=self.clock, incarnation=self.incarnation)
         loader = Loader(self.store, self._registry)
-        cache = Cache(cache_bytes)
+        cache = Cache(settings.cache_bytes)
         shared = self.store.capabilities.shared
         self.deciding = Deciding(
             loader=loader,
@@ -137,6 +140,7 @@ class Runtime:
             ids=self.ids,
             evaluator=evaluator,
             parking=self.parking,
+            system_types=settings.system_types,
             incarnation=self.incarnation,
             shared=shared,
         )

@@ -85,6 +85,7 @@ class TaskOutcome:
     status: TaskStatus
     output: JsonObject
     reason: str | None = None
+    callback_after_ms: int = 0
 
 
 @dataclass(slots=True)

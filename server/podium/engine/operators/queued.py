@@ -40,9 +40,11 @@ def run(draft: State, place: Place) -> Asking[None]:
 def inputs(draft: State, place: Place, task: TaskRecord) -> Asking[JsonObject]:
     """Parameters over the inputTemplate, with the id of this attempt at hand (S-515, S-516)."""
     value = yield from evaluate_map(draft, place.node.template, task_id=task.id, place=place)
-    if task.task_type == HTTP:
+    if task.task_type in draft.system_types:
         given = value.get(ASYNC_COMPLETE)
-        value[ASYNC_COMPLETE] = given if isinstance(given, bool) else place.node.task.async_complete
+        outside = given if isinstance(given, bool) else place.node.task.async_complete
+        if outside or task.task_type == HTTP:
+            value[ASYNC_COMPLETE] = outside
     return value
 
 

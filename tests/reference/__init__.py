@@ -1,0 +1,1 @@
+"""The reference model: what Conductor's facts say a finished execution looks like."""

@@ -1,0 +1,1 @@
+"""System tasks of another distribution: the example package, and what the server makes of it."""
