@@ -13,7 +13,7 @@ from tests.engine.machine import Machine
 from tests.engine.shapes import flow, fork, join, op, simple
 
 SCHEMA: dict[str, Any] = {
-    "name": "s", "version": 1, "type": "JSON", "data": {"required": ["never"]},
+    "name": "s", "version": 1, "type": "AVRO", "data": {"required": ["never"]},
 }  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def test_s_043_to_s_047_fields_without_an_effect() -> None:
     assert validate_workflow(definition) == []
     assert decode_workflow(encoded(definition)) == definition
     machines = [Machine(definition).start({"secret": 1}) for _ in range(2)]
-    for machine in machines:  # neither cached nor limited, nor judged by a schema
+    for machine in machines:  # neither cached nor limited, nor judged by Avro
         assert machine.list() == ["a SCHEDULED"]
         machine.work("a", output={"secret": 2})
         assert machine.status == "COMPLETED"

@@ -80,6 +80,7 @@ def deep(levels: int) -> object:
         flow(sub(name="flow", version=2)),
         flow(reads("${$${not.evaluated}")),
         flow(reads(deep(29))),
+        flow(SIMPLE, inputSchema={"type": "JSON", "data": deep(119)}),
         flow({**SIMPLE, "taskDefinition": {"name": "", "timeoutSeconds": 1}}),
     ],
 )  # fmt: skip
@@ -100,6 +101,7 @@ def test_sound_definitions_pass(definition: WorkflowDef) -> None:
         (flow(SIMPLE, timeoutSeconds=-1), "timeoutSeconds"),
         (flow(SIMPLE, failureWorkflow="a{"), "failureWorkflow"),
         (flow(SIMPLE, variables={"v": deep(30)}), "variables"),
+        (flow(SIMPLE, inputSchema={"type": "JSON", "data": deep(120)}), "inputSchema"),
         (flow(SIMPLE, outputParameters={"o": "${gone.output}"}), "outputParameters.o"),
         (flow({**SIMPLE, "name": ""}), "tasks[0].name"),
         (flow({**SIMPLE, "taskReferenceName": ""}), "tasks[0].taskReferenceName"),
@@ -340,6 +342,7 @@ def test_real_definitions_pass_but_for_what_is_not_built() -> None:
         ({"pollTimeoutSeconds": -1}, "pollTimeoutSeconds"),
         ({"backoffScaleFactor": 0}, "backoffScaleFactor"),
         ({"inputTemplate": {"x": deep(30)}}, "inputTemplate"),
+        ({"outputSchema": {"type": "JSON", "data": deep(120)}}, "outputSchema"),
     ],
 )
 def test_task_definitions_are_refused_at_the_field(fields: dict[str, object], place: str) -> None:

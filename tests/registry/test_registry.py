@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +19,9 @@ from podium.registry.registry import BOUND, Registry
 from podium.runtime.clock import SystemClock
 from podium.store.memory import MemoryStore
 from podium.store.port import DefinitionRow, StoreFull
+
+if TYPE_CHECKING:
+    from podium.model.payload import JsonValue
 
 
 def flow(name: str, version: int = 1, task: str = "a") -> WorkflowDef:
@@ -197,3 +201,23 @@ async def test_what_is_hardly_meant_is_logged_when_it_is_registered(
         await registry.register_workflow(WorkflowDef(name="w", tasks=[fork, join]))
     assert "workflow w version 1, tasks[1].joinOn: expected the references" in caplog.text
     assert await registry.get_workflow("w", 1)
+
+
+async def test_s_046_schemas_that_nothing_can_enforce_are_logged_and_taken(
+    registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    avro: dict[str, JsonValue] = {"name": "s", "version": 1, "type": "AVRO", "data": {"a": 1}}
+    empty: dict[str, JsonValue] = {"name": "s", "version": 1, "type": "JSON"}
+    strict = TaskDef(name="a", output_schema=avro, enforce_schema=True)
+    lax = TaskDef(name="b", output_schema=avro)
+    task = WorkflowTask(name="a", task_reference_name="a", task_definition=strict)
+    with caplog.at_level(logging.WARNING, "podium.registry"):
+        await registry.register_workflow(WorkflowDef(name="w", tasks=[task], input_schema=empty))
+        await registry.register_tasks([strict, lax])
+    said = "expected a schema of type JSON with its data, found"
+    nothing = "nothing is checked"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"workflow w version 1, inputSchema: {said} no data: {nothing}",
+        f"workflow w version 1, tasks[0].taskDefinition.outputSchema: {said} AVRO: {nothing}",
+        f"task a, outputSchema: {said} AVRO: {nothing}",
+    ]

@@ -102,8 +102,16 @@ class StartWorkflow:
     async def start_child(self, effect: StartChild, origin: str) -> None:
         """The relay's Starter: `origin` = the execution that the effect belongs to.
 
-        Raises StartRefused, Tombstoned, StoreError; a child that exists already is fine.
+        Raises StartRefused, Tombstoned, StoreError; a child that exists already is fine, also where
+        its definition would refuse it now.
         """
+        try:
+            await self._start_child(effect, origin)
+        except StartRefused:
+            if not await self._exists(effect.workflow_id):
+                raise
+
+    async def _start_child(self, effect: StartChild, origin: str) -> None:
         try:
             bound, definition = await self._bound_child(effect)
         except RegistryFailure as failure:
@@ -133,6 +141,13 @@ class StartWorkflow:
             raise StartRefused("expected its first tasks, found that they cannot be decided") from (
                 None
             )
+
+    async def _exists(self, workflow_id: str) -> bool:
+        try:
+            await self._reader.read(workflow_id, tasks=False)
+        except NotFound:
+            return False
+        return True
 
     async def _with_failed(self, given: Payload, workflow_id: str) -> Payload:
         """The input of a failure workflow (S-144); an execution that was removed is left out."""

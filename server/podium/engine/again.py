@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from podium.engine.caching import answered
+from podium.engine.enforce import admitted
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT, TASKS_LIMIT
 from podium.engine.operators.table import operator_of
 from podium.engine.retry import delay_seconds, jitter_ms, next_attempt
@@ -52,7 +53,7 @@ def retry(draft: State, key: str) -> Asking[None]:
     if len(encoded) > PAYLOAD_BYTES_LIMIT:
         task = failed_at_once(draft, task, too_large("task input", len(encoded)))
     else:
-        task = replace(task, input=encoded)
+        task = yield from admitted(draft, place, replace(task, input=encoded))
     draft.succeed_attempt(replace(failed, retried=True), task)
     if task.status.terminal:
         yield from settle_at(draft, place, task)

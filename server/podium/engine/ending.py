@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from podium.engine.enforce import output_fault
 from podium.engine.evaluation import evaluate_map, want_gathered
 from podium.engine.gathering import GATHERING, OutputTooLarge
 from podium.engine.identity import failure_workflow_id
@@ -82,6 +83,9 @@ def finish(
         output = yield from final_output(draft)
     except OutputTooLarge as large:
         output, status, reason = EMPTY, WorkflowStatus.FAILED, str(large)
+    if status is WorkflowStatus.COMPLETED:
+        fault = yield from output_fault(draft.graph, output)
+        status, reason = (WorkflowStatus.FAILED, fault) if fault else (status, reason)
     close(draft, status, reason)
     if blame is not None and draft.head.failed_task_id is None:
         draft.header = replace(draft.head, failed_task_id=blame.id)

@@ -20,6 +20,7 @@ from podium.engine.expression import (
 )
 from podium.engine.limits import CACHED_SECONDS_MAX
 from podium.engine.reading import merge
+from podium.engine.schema import Checks, checks_of
 from podium.model.definition import TaskDef, WorkflowDef, WorkflowTask
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """JOIN: the references it waits for, each once; a dynamic fork's gets them when it runs.
     EXCLUSIVE_JOIN: also those of its default tasks.
     """
+    checks: Checks | None = None
+    """What the task definition enforces."""
 
     cache: CacheRule | None = None
     """Heeded where a worker would take the task."""
@@ -101,6 +104,8 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Member reference → JOIN nodes that name it."""
     output: Template
     loops: Loops
+    checks: Checks | None = None
+    """What the definition enforces."""
 
     @property
     def root(self) -> int:
@@ -194,6 +199,7 @@ class Compiler:
             loop=loop,
             loop_depth=depth,
             members=members,
+            checks=checks_of(task.task_definition),
         )
 
 
@@ -269,6 +275,7 @@ def graph_of(definition: WorkflowDef, tasks: Sequence[WorkflowTask]) -> Graph:
         joins_by_ref={ref: tuple(joins) for ref, joins in compiler.joins.items()},
         output=output,
         loops=loops_of(nodes, output),
+        checks=checks_of(definition),
     )
 
 

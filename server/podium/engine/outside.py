@@ -24,6 +24,7 @@ from podium.engine.ending import (
     resume,
     tell_parent,
 )
+from podium.engine.enforce import require_input
 from podium.engine.gathering import OutputTooLarge
 from podium.engine.graph import NONE
 from podium.engine.lifecycle import require_state
@@ -63,6 +64,7 @@ def start(draft: State, command: Start) -> Asking[Outcome]:
     given = command.input
     if definition.input_template:
         given = Payload.of({**definition.input_template, **given.value})
+    yield from require_input(draft.graph, given)
     draft.input = given
     draft.variables = Payload.of(definition.variables)
     draft.output = EMPTY
@@ -90,7 +92,6 @@ def start(draft: State, command: Start) -> Asking[Outcome]:
     if draft.graph.root != NONE:
         draft.later.append(Step("run", draft.graph.root))
     return Outcome(Verdict.OK)
-    yield  # a part of a decision is a generator also where it asks nothing
 
 
 def terminate(draft: State, command: Terminate) -> Asking[Outcome]:

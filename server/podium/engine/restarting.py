@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from podium.engine.command import Outcome, Rejected, Rerun, Restart, Verdict
 from podium.engine.ending import tell_parent
+from podium.engine.enforce import require_input
 from podium.engine.gathering import latest
 from podium.engine.identity import split_task_id
 from podium.engine.lifecycle import require_state
@@ -20,7 +21,7 @@ from podium.engine.removing import FROM_THE_START, takes_input
 from podium.engine.reopening import reopen_execution, require_settled, try_again
 from podium.engine.schedule import await_again, locate
 from podium.engine.settle import JOINS
-from podium.engine.state import want_all, want_payloads, want_task
+from podium.engine.state import payload, want_all, want_payloads, want_task
 from podium.engine.transition import RerunChild
 from podium.model.execution import RerunRecord, TaskStatus, WorkflowStatus
 from podium.model.payload import EMPTY, Payload
@@ -41,6 +42,7 @@ def restart(draft: State, command: Restart) -> Asking[Outcome]:
         raise Rejected("NOT_FOUND", f"Workflow: {header.id} is non-restartable")
     yield from want_payloads(draft)
     if command.graph is not None:
+        yield from require_input(command.graph, payload(draft.input))
         draft.graph = command.graph
         draft.header = replace(
             header,
@@ -81,7 +83,9 @@ def rerun_ended(draft: State, command: Rerun) -> Asking[None]:
     if command.task_ids:
         begin = yield from find(draft, command)
     if command.input is not None:
-        draft.input = with_template(draft, command.input)
+        given = with_template(draft, command.input)
+        yield from require_input(draft.graph, given)
+        draft.input = given
     if command.correlation_id:
         draft.header = replace(draft.head, correlation_id=command.correlation_id)
     tell = not command.by_parent

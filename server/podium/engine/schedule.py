@@ -18,14 +18,14 @@ from podium.engine.state import State, want_branch
 from podium.engine.timing import MS, first_deadlines, started_deadlines
 from podium.engine.transition import ActiveDomains, FetchDomains
 from podium.model.execution import TaskRecord, TaskStatus, WorkflowStatus
-from podium.model.payload import EMPTY, Payload
+from podium.model.payload import EMPTY
 from podium.model.queue import UNLIMITED, Limits, Queue, ready_score
 
 if TYPE_CHECKING:
     from podium.engine.state import Asking
     from podium.model.definition import TaskDef
     from podium.model.execution import ExecutionHeader
-    from podium.model.payload import JsonObject, JsonValue
+    from podium.model.payload import JsonValue
 
 NO_DOMAIN: Final = "NO_DOMAIN"
 ANY_TASK: Final = "*"
@@ -96,20 +96,6 @@ def start_delay_ms(draft: State, place: Place) -> int:
     """The startDelay of a task; one that is tried again by hand has none (S-099)."""
     again = bool(draft.anew) and task_key(place.node.ref, place.iteration) in draft.anew
     return 0 if again else place.node.task.start_delay * MS
-
-
-def add(draft: State, task: TaskRecord, input_: JsonObject) -> TaskRecord:
-    """Put a new record with its input into the draft; settle.enter also decides what follows.
-
-    An input over the limit makes it FAILED_WITH_TERMINAL_ERROR with the sizes instead.
-    """
-    encoded = Payload.of(input_)
-    if len(encoded) > PAYLOAD_BYTES_LIMIT:
-        task = failed_at_once(draft, task, too_large("task input", len(encoded)))
-    else:
-        task = replace(task, input=encoded)
-    draft.create(task)
-    return task
 
 
 def too_large(what: str, size: int) -> str:

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from podium.engine.enforce import admitted, is_checked, judged
 from podium.engine.gathering import latest
 from podium.engine.graph import NONE
 from podium.engine.identity import reference_in, task_key
 from podium.engine.lifecycle import workflow_status_of
-from podium.engine.limits import NOTED_LIMIT
+from podium.engine.limits import NOTED_LIMIT, PAYLOAD_BYTES_LIMIT
 from podium.engine.retry import gives_up_for_time, may_retry
-from podium.engine.schedule import EndExecution, add, definition_of, locate
+from podium.engine.schedule import EndExecution, definition_of, failed_at_once, locate, too_large
 from podium.engine.state import State, want_branch, want_join, want_task
 from podium.engine.work import Step
 from podium.model.execution import JoinRecord, TaskRecord, TaskStatus, WorkflowStatus
+from podium.model.payload import Payload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,15 +47,29 @@ def settle(draft: State, key: str) -> Asking[None]:
     task = yield from want_task(draft, key)
     assert task is not None, key
     assert task.status.terminal, task.id
+    place = yield from locate(draft, task)
+    if is_checked(place, task) and not judged_before(draft, task):
+        task = yield from judged(draft, place, task)
     if draft.head.status is WorkflowStatus.PAUSED:
         draft.put(task, replace(task, unsettled=True))
         return
-    place = yield from locate(draft, task)
-    yield from settle_at(draft, place, task)
+    yield from follow(draft, place, task)
 
 
 def settle_at(draft: State, place: Place, task: TaskRecord) -> Asking[None]:
-    """`settle` of a task whose place is known."""
+    """`settle` of a task whose place is known and that has ended just now."""
+    if is_checked(place, task):
+        task = yield from judged(draft, place, task)
+    yield from follow(draft, place, task)
+
+
+def judged_before(draft: State, task: TaskRecord) -> bool:
+    """Whether it ended in a pause, which is over now: it was judged when it ended."""
+    return draft.tasks.before(task.key) == replace(task, unsettled=True)
+
+
+def follow(draft: State, place: Place, task: TaskRecord) -> Asking[None]:
+    """What comes of a task that has ended and was judged."""
     if task.status.successful:
         yield from finalise(draft, place, task)
     else:
@@ -64,11 +80,26 @@ def enter(draft: State, place: Place, task: TaskRecord, input_: JsonObject) -> A
     """Put a new record with its input into the draft; where it has ended already, decide what
     follows at once, so that no join sees it before it was counted.
     """
-    task = add(draft, task, input_)
+    task = yield from add(draft, place, task, input_)
     if task.loop:
         yield from count_in(draft, place, task)
     if task.status.terminal:
         yield from settle_at(draft, place, task)
+
+
+def add(draft: State, place: Place, task: TaskRecord, input_: JsonObject) -> Asking[TaskRecord]:
+    """Put a new record with its input into the draft: as it is, or failed where that input is over
+    the limit or does not fit its schema.
+    """
+    encoded = Payload.of(input_)
+    if len(encoded) > PAYLOAD_BYTES_LIMIT:
+        task = failed_at_once(draft, task, too_large("task input", len(encoded)))
+    else:
+        task = replace(task, input=encoded)
+        if is_checked(place, task):
+            task = yield from admitted(draft, place, task)
+    draft.create(task)
+    return task
 
 
 def choose(
@@ -77,7 +108,9 @@ def choose(
     """`enter` of a choice that is made: the node `first` follows in this very pass; where it is
     NONE, what stands after the choice.
     """
-    task = add(draft, task, input_)
+    task = yield from add(draft, place, task, input_)
+    if is_checked(place, task):
+        task = yield from judged(draft, place, task)
     if task.loop:
         yield from count_in(draft, place, task)
     if not task.status.successful:

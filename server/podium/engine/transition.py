@@ -221,13 +221,14 @@ class Cached(msgspec.Struct, frozen=True):
     output: Payload | None
 
 
-Language: TypeAlias = Literal["javascript", "jq", "jsonpath"]
+Language: TypeAlias = Literal["javascript", "jq", "jsonpath", "jsonschema"]
 
 
 class Evaluate(msgspec.Struct, frozen=True):
     """Need: a program run outside this process, in the sandbox. Answer: Evaluated.
 
-    `input` is JSON text: what `$` is in JavaScript, `.` in jq, the document of a JSONPath.
+    `input` is JSON text: what `$` is in JavaScript, `.` in jq, the document of a JSONPath or of a
+    JSON Schema, which is the program as JSON text.
     `now_ms` and `seed` make clock and chance of the program the same whenever it is repeated.
     """
 
@@ -239,7 +240,8 @@ class Evaluate(msgspec.Struct, frozen=True):
 
 
 class Evaluated(msgspec.Struct, frozen=True):
-    """What a program gave: `value` for JavaScript, a list of all results for jq and JSONPath.
+    """What a program gave: `value` for JavaScript, a list of all results for jq and JSONPath, for
+    a JSON Schema a list of [place, message], empty where the document fits.
 
     `error` not "" = it failed, and says why in words a client may see.
     """

@@ -19,6 +19,7 @@ from podium.engine.problem import (
     check_name,
     shown,
 )
+from podium.engine.schema import schema_problems, schemas_in
 from podium.engine.script import Script, scripts_in
 from podium.engine.tree import walk_tasks
 from podium.engine.validate_operators import check_operator
@@ -79,7 +80,11 @@ def scripts_of(definition: WorkflowDef) -> Iterator[tuple[str, Script]]:
     waiting: Waiting = [("", definition, 0)]
     while waiting:
         prefix, each, depth = waiting.pop()
+        for where, script in schemas_in(each):
+            yield f"{prefix}{where}", script
         for placed in walk_tasks(each.tasks):
+            for where, script in schemas_in(placed.task.task_definition):
+                yield f"{prefix}{placed.place}.taskDefinition.{where}", script
             for where, script in scripts_in(placed.task):
                 yield f"{prefix}{placed.place}.{where}", script
             for problem in take_inline(prefix, placed, depth + 1, waiting):
@@ -124,6 +129,7 @@ def header_problems(definition: WorkflowDef) -> Iterator[Problem]:
     yield from check_depth("inputTemplate", definition.input_template)
     yield from check_depth("variables", definition.variables)
     yield from check_depth("metadata", definition.metadata)
+    yield from schema_problems("", definition)
 
 
 def placed_problems(placed: Placed, known: Known) -> Iterator[Problem]:
@@ -184,6 +190,7 @@ def task_problems(prefix: str, definition: TaskDef) -> Iterator[Problem]:
     yield from check_choice(f"{prefix}timeoutPolicy", definition.timeout_policy, TimeoutPolicy)
     yield from check_choice(f"{prefix}retryLogic", definition.retry_logic, RetryLogic)
     yield from check_depth(f"{prefix}inputTemplate", definition.input_template)
+    yield from schema_problems(prefix, definition)
 
 
 def timeout_problems(definition: TaskDef) -> Iterator[Problem]:

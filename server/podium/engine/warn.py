@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from podium.engine.problem import Problem, shown
+from podium.engine.schema import schema_warnings
 from podium.engine.tree import walk_tasks
 from podium.engine.validate_operators import MARK, is_own_sink
 
@@ -19,11 +20,16 @@ STATIC_FORK: Final = "FORK_JOIN"
 
 def warnings_of(definition: WorkflowDef) -> list[Problem]:
     """Everything that the author should know, each with its place."""
-    return [warning for placed in walk_tasks(definition.tasks) for warning in task_warnings(placed)]
+    found = list(schema_warnings("", definition))
+    for placed in walk_tasks(definition.tasks):
+        found += task_warnings(placed)
+    return found
 
 
 def task_warnings(placed: Placed) -> Iterator[Problem]:
-    """Of one task: a JOIN that waits for nothing (S-384), an event that nobody can take (S-464)."""
+    """Of one task: a JOIN that waits for nothing (S-384), an event that nobody can take (S-464),
+    schemas that cannot be enforced.
+    """
     task, before = placed.task, placed.before
     forked = before is not None and before.type == STATIC_FORK
     if task.type == "JOIN" and forked and not task.join_on:
@@ -38,3 +44,5 @@ def task_warnings(placed: Placed) -> Iterator[Problem]:
             f"expected conductor or conductor:<name>, found {shown(sink)}: without a message "
             "broker the task fails",
         )
+    if task.task_definition is not None:
+        yield from schema_warnings(f"{placed.place}.taskDefinition.", task.task_definition)

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from podium.engine.bind import bind, task_names
 from podium.engine.graph import Graph, compile_workflow
 from podium.engine.schedule import limits_of
+from podium.engine.schema import schema_warnings, schemas_in
 from podium.engine.tree import walk_tasks
 from podium.engine.validate import Problem, scripts_of, validate_task, validate_workflow
 from podium.engine.warn import warnings_of
@@ -35,8 +36,9 @@ from podium.registry.failure import (
 from podium.store.port import DefinitionRow, StoreFull
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from podium.engine.script import Script
     from podium.engine.transition import Language
     from podium.model.queue import Limits
     from podium.store.port import Store
@@ -117,15 +119,28 @@ class Registry:
         problems = await _judged(definition)
         if problems:
             return problems
-        if self._fault is None:
-            return []
-        for place, script in scripts_of(definition):
-            fault = await self._fault(script.language, script.program)
-            if fault and script.language == "jq":  # dialects differ, and Conductor takes it (S-037)
-                _warn(definition, Problem(place, fault))
-            elif fault:
-                problems.append(Problem(place, fault))
+        for language, problem in await self._faults(scripts_of(definition)):
+            if language == "jq":  # dialects differ, and Conductor takes it (S-037)
+                _warn(_titled(definition), problem)
+            else:
+                problems.append(problem)
         return problems
+
+    async def _task_problems(self, definition: TaskDef) -> list[Problem]:
+        problems = validate_task(definition)
+        return problems or [problem for _, problem in await self._faults(schemas_in(definition))]
+
+    async def _faults(
+        self, scripts: Iterable[tuple[str, Script]]
+    ) -> list[tuple[Language, Problem]]:
+        """The programs that cannot be understood."""
+        found: list[tuple[Language, Problem]] = []
+        if self._fault is not None:
+            for place, script in scripts:
+                fault = await self._fault(script.language, script.program)
+                if fault:
+                    found.append((script.language, Problem(place, fault)))
+        return found
 
     async def register_workflow(self, definition: WorkflowDef, *, overwrite: bool = False) -> None:
         """Store a new definition or a new version. Raises DefinitionUnsound, DefinitionExists."""
@@ -177,7 +192,7 @@ class Registry:
         updated_ms = now_ms if former else definition.update_time
         kept = replace(definition, create_time=created_ms, update_time=updated_ms)
         for warning in warnings_of(kept):
-            _warn(kept, warning)
+            _warn(_titled(kept), warning)
         return DefinitionRow(WORKFLOW, kept.name, kept.version, encode(kept))
 
     async def _put(self, row: DefinitionRow, *, overwrite: bool) -> bool:
@@ -212,7 +227,7 @@ class Registry:
         """Create or overwrite (S-020); nothing is stored unless all are sound."""
         problems: list[Problem] = []
         for index, definition in enumerate(definitions):
-            problems += _placed(f"defs[{index}]", validate_task(definition))
+            problems += _placed(f"defs[{index}]", await self._task_problems(definition))
         if problems:
             raise DefinitionUnsound(problems)
         await self._put_all(
@@ -221,7 +236,7 @@ class Registry:
 
     async def update_task(self, definition: TaskDef) -> None:
         """Overwrite. Raises DefinitionUnsound, DefinitionUnknown (S-020)."""
-        problems = validate_task(definition)
+        problems = await self._task_problems(definition)
         if problems:
             raise DefinitionUnsound(problems)
         former = await self._task_row(definition.name)
@@ -271,6 +286,8 @@ class Registry:
         created_ms = former.create_time if former else now_ms
         updated_ms = now_ms if former else definition.update_time
         kept = replace(definition, create_time=created_ms, update_time=updated_ms)
+        for warning in schema_warnings("", kept):
+            _warn(f"task {shown(kept.name)}", warning)
         return DefinitionRow(TASK, kept.name, TASK_VERSION, encode(kept))
 
     # What executions run on
@@ -346,11 +363,12 @@ def _keep(kept: OrderedDict[str, Kept], key: str, value: Kept, limit: int) -> No
         kept.popitem(last=False)
 
 
-def _warn(definition: WorkflowDef, warning: Problem) -> None:
-    LOG.warning(
-        "workflow %s version %d, %s: %s",
-        shown(definition.name), definition.version, warning.place, warning.message,
-    )  # fmt: skip
+def _warn(title: str, warning: Problem) -> None:
+    LOG.warning("%s, %s: %s", title, warning.place, warning.message)
+
+
+def _titled(definition: WorkflowDef) -> str:
+    return f"workflow {shown(definition.name)} version {definition.version}"
 
 
 async def _judged(definition: WorkflowDef) -> list[Problem]:

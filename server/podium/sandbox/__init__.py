@@ -1,1 +1,3 @@
-"""Programs of users, run in child processes that can harm nothing: JavaScript, jq, JSONPath."""
+"""Programs of users, run in child processes that can harm nothing: JavaScript, jq, JSONPath and
+JSON Schema.
+"""

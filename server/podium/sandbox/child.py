@@ -28,9 +28,13 @@ if TYPE_CHECKING:
     from jsonpath_ng import JSONPath
 
     from podium.sandbox import wire
+    from podium.sandbox.schema import Schemas
+    from podium.sandbox.wire import Failure, cut
 else:
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     import wire
+    from schema import Schemas
+    from wire import Failure, cut
 
 MEMORY_BYTES_LIMIT: Final = 400 * 1024 * 1024
 HEAP_BYTES_LIMIT: Final = 32 * 1024 * 1024
@@ -88,6 +92,8 @@ WARM_UP: Final[tuple[tuple[wire.Language, str], ...]] = (
     ("jq", ".a"),
     ("jsonpath", "$.a[?(@.b>1)]"),
     ("jsonpath", "$["),
+    ("jsonschema", '{"properties": {"a": {"items": {"pattern": "^x"}}}, "required": ["b"]}'),
+    ("jsonschema", '{"$ref": "file:///x"}'),
 )
 """Loads whatever is loaded late, while files can still be opened."""
 
@@ -120,16 +126,8 @@ class JqProgram(Protocol):
     def input_text(self, text: str) -> Iterator[object]: ...
 
 
-class Failure(Exception):
-    """A program failed; the text is for the client."""
-
-    def __init__(self, text: str, kind: bytes = wire.ERROR) -> None:
-        super().__init__(text)
-        self.kind: Final = kind
-
-
 class Languages:
-    """The three interpreters. `Failure` is all they raise, but for MemoryError and worse."""
+    """All interpreters. `Failure` is all they raise, but for MemoryError and worse."""
 
     def __init__(self) -> None:
         # After the namespaces were left: one of these starts a thread.
@@ -142,12 +140,15 @@ class Languages:
         self._compile: Callable[[str], JqProgram] = vars(jq)["compile"]
         self._compiled: Callable[[str], JqProgram] = lru_cache(PROGRAMS_KEPT)(self._compile)
         self._path: Callable[[str], JSONPath] = lru_cache(PROGRAMS_KEPT)(parse)
+        self._schemas = Schemas()
 
     def run(self, head: wire.Head, given: bytes) -> bytes:
         """The value as JSON text. Raises Failure."""
         language = head["language"]
         if language == "javascript":
             return self._javascript(head, given)
+        if language == "jsonschema":
+            return json.dumps(self._schemas.problems(head["program"], given)).encode()
         results = self._jq(head, given) if language == "jq" else self._jsonpath(head, given)
         texts: list[str] = []
         size = 0
@@ -167,6 +168,8 @@ class Languages:
                 raise text
         elif head["language"] == "jq":
             self._jq_program(head)
+        elif head["language"] == "jsonschema":
+            self._schemas.validator(program)
         else:
             self._parsed_path(program)
         return b"null"
@@ -279,12 +282,6 @@ def json_text(value: object) -> str:
         return json.dumps(value, allow_nan=False)
     except ValueError:
         return json.dumps(json.loads(json.dumps(value), parse_constant=lambda _: None))
-
-
-def cut(text: str) -> str:
-    """The text at its greatest length."""
-    limit = wire.ERROR_CHARS_LIMIT
-    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def check_size(size: int) -> None:

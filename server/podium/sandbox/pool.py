@@ -79,9 +79,9 @@ class Sandbox:
             "language": language, "program": program, "parse": True, "now_ms": 0, "seed": "",
         }  # fmt: skip
         answer = await self._ask(head, b"null")
-        if isinstance(answer, Evaluated) or answer.kind != wire.ERROR:
-            return ""
-        return answer.text.decode(errors="replace")
+        if isinstance(answer, Evaluated):
+            return "" if answer.retriable else answer.error
+        return answer.text.decode(errors="replace") if answer.kind == wire.ERROR else ""
 
     def stop(self) -> None:
         """End all children."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from typing import Final, Literal, TypeAlias, TypedDict
 
-Language: TypeAlias = Literal["javascript", "jq", "jsonpath"]
+Language: TypeAlias = Literal["javascript", "jq", "jsonpath", "jsonschema"]
 
 REQUEST: Final = struct.Struct(">II")
 """Bytes of the head, bytes of the input."""
@@ -38,3 +38,17 @@ class Head(TypedDict):
     parse: bool
     now_ms: int
     seed: str
+
+
+class Failure(Exception):
+    """A program gave no value; the text is for the client."""
+
+    def __init__(self, text: str, kind: bytes = ERROR) -> None:
+        super().__init__(text)
+        self.kind: Final = kind
+
+
+def cut(text: str) -> str:
+    """The text at its greatest length."""
+    limit = ERROR_CHARS_LIMIT
+    return text if len(text) <= limit else f"{text[:limit]}…"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec.structs import replace
 
 from podium.engine.evaluation import evaluate_map
+from podium.engine.gathering import latest
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.engine.operators.operator import Operator
 from podium.engine.report import cut
@@ -55,6 +56,12 @@ def instant(
     def run(draft: State, place: Place) -> Asking[None]:
         task = draft_task(draft, place, task_type, def_name or place.node.task.name)
         value = yield from inputs(draft, place, task)
+        if place.node.checks is not None:  # what does not fit is not worked on
+            yield from enter(draft, place, task, value)
+            entered = latest(draft, task.key)
+            if entered is not None and not entered.status.terminal:
+                yield from begin(draft, place, entered)
+            return
         done = yield from work(draft, task, value)
         yield from enter(draft, place, done, value)
 
