@@ -8,7 +8,7 @@ leases and effects as a store would, and compares them and all counters with a r
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from podium.engine.bind import bind
 from podium.engine.changes import ready_of
@@ -267,7 +267,7 @@ class Machine:
         assert self.header is not None
         return self.header.status.value
 
-    def start(self, value: Mapping[str, Any] | None = None, **fields: Any) -> Machine:
+    def start(self, value: Mapping[str, Any] | None = None, **fields: Any) -> Self:
         assert self.send(self.start_command(value, **fields)).verdict is Verdict.OK
         return self
 

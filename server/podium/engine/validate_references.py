@@ -13,13 +13,15 @@ import orjson
 
 from podium.engine.expression import compile_value
 from podium.engine.problem import Problem, check_name, shown
-from podium.engine.reading import WORKFLOW
+from podium.engine.scope import WORKFLOW
+from podium.engine.script import Script
+from podium.engine.search import SEARCHES_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from podium.engine.tree import Placed
-    from podium.model.definition import WorkflowDef
+    from podium.model.definition import WorkflowDef, WorkflowTask
     from podium.model.payload import JsonValue
 
 DYNAMIC_FORK: Final = "FORK_JOIN_DYNAMIC"
@@ -62,31 +64,34 @@ def check_references(definition: WorkflowDef, tasks: Sequence[Placed]) -> Iterat
 
 def check_task_expressions(placed: Placed, known: Known) -> Iterator[Problem]:
     """All places of a task where expressions are evaluated."""
-    task, place = placed.task, placed.place
-    yield from check_expressions(f"{place}.inputParameters", task.input_parameters, known)
-    yield from check_expressions(f"{place}.sink", task.sink, known)
-    yield from check_expressions(f"{place}.items", task.items, known)
+    for where, value in expressions_in(placed.task):
+        yield from check_expressions(f"{placed.place}.{where}", value, known)
+
+
+def expressions_in(task: WorkflowTask) -> Iterator[tuple[str, JsonValue]]:
+    """The values of a task that are evaluated, each with its place in the task."""
+    yield "inputParameters", task.input_parameters
+    yield "sink", task.sink
+    yield "items", task.items
     params = task.sub_workflow_param
     if params is not None:
-        where = f"{place}.subWorkflowParam"
-        yield from check_expressions(f"{where}.name", params.name, known)
-        yield from check_expressions(
-            f"{where}.taskToDomain", dict(params.task_to_domain or {}), known
-        )
-        yield from check_expressions(f"{where}.priority", params.priority, known)
+        where = "subWorkflowParam"
+        yield f"{where}.name", params.name
+        yield f"{where}.taskToDomain", dict(params.task_to_domain or {})
+        yield f"{where}.priority", params.priority
         if isinstance(params.workflow_definition, str):
-            inline = params.workflow_definition
-            yield from check_expressions(f"{where}.workflowDefinition", inline, known)
+            yield f"{where}.workflowDefinition", params.workflow_definition
 
 
 def check_expressions(place: str, value: JsonValue, known: Known) -> Iterator[Problem]:
-    """Every expression in `value` is a plain path and starts with a reference that exists."""
+    """Every expression in `value` is a path and starts with a reference that exists."""
     for where, text in strings(place, value):
         uses = compile_value(text).uses
         for path in uses.unsupported:
             yield Problem(
                 where,
-                f"expected a plain path like task.output.name, found {shown(path)} (not built yet)",
+                "expected a path that begins with workflow or a task, like task.output.name or"
+                f" task.output.list[?(@.n > 1)], found {shown(path)}",
             )
         for path in uses.secrets:
             yield Problem(where, f"expected no secret (not built yet), found {shown(path)}")
@@ -94,6 +99,19 @@ def check_expressions(place: str, value: JsonValue, known: Known) -> Iterator[Pr
             yield Problem(
                 where, f"expected a reference of this definition, found {shown(reference)}"
             )
+    count = len(compile_value(value).uses.searches)
+    if count > SEARCHES_LIMIT:
+        yield Problem(
+            place,
+            f"expected at most {SEARCHES_LIMIT} paths with filters and the like, found {count}",
+        )
+
+
+def searches_in(place: str, value: JsonValue) -> Iterator[tuple[str, Script]]:
+    """The programs of the searches in a value, each with its place."""
+    for where, text in strings(place, value):
+        for search in compile_value(text).uses.searches:
+            yield where, Script("jsonpath", search.program)
 
 
 def strings(place: str, value: JsonValue) -> Iterator[tuple[str, str]]:
