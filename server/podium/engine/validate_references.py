@@ -31,14 +31,15 @@ JOINS: Final = frozenset({"JOIN", "EXCLUSIVE_JOIN"})
 class Known(msgspec.Struct, frozen=True):
     """References of a definition. `closed` = there are no others while it runs."""
 
-    references: frozenset[str]
+    loops: dict[str, str]
+    """Reference → reference of the innermost DO_WHILE around it, "" where there is none."""
     closed: bool
 
 
 def known_references(tasks: Sequence[Placed]) -> Known:
     """All references of the tree."""
     return Known(
-        frozenset(placed.task.task_reference_name for placed in tasks),
+        {placed.task.task_reference_name: placed.loop for placed in tasks},
         closed=all(placed.task.type != DYNAMIC_FORK for placed in tasks),
     )
 
@@ -95,7 +96,7 @@ def check_expressions(place: str, value: JsonValue, known: Known) -> Iterator[Pr
             )
         for path in uses.secrets:
             yield Problem(where, f"expected no secret (not built yet), found {shown(path)}")
-        for reference in sorted(uses.refs - known.references if known.closed else ()):
+        for reference in sorted(uses.refs - known.loops.keys() if known.closed else ()):
             yield Problem(
                 where, f"expected a reference of this definition, found {shown(reference)}"
             )
@@ -134,7 +135,9 @@ def key_place(key: str) -> str:
 
 
 def check_join_on(placed: Placed, known: Known) -> Iterator[Problem]:
-    """Members of a static join exist; the one of a dynamic fork does not use them (S-369)."""
+    """Members of a static join exist, where the join is; that of a dynamic fork does not use them
+    (S-369). A loop's tasks belong to an iteration, so a join elsewhere would wait for ever (S-383).
+    """
     task, before = placed.task, placed.before
     dynamic = task.type == "JOIN" and before is not None and before.type == DYNAMIC_FORK
     if task.type not in JOINS or dynamic:
@@ -149,10 +152,22 @@ def check_join_on(placed: Placed, known: Known) -> Iterator[Problem]:
             yield Problem(
                 where, f"expected another task, found {shown(reference)}, the join itself"
             )
-        elif known.closed and reference not in known.references:
+        elif reference not in known.loops:
+            if known.closed:
+                yield Problem(
+                    where, f"expected a reference of this definition, found {shown(reference)}"
+                )
+        elif known.loops[reference] != placed.loop:
+            found = f"{shown(reference)} {whereabouts(known.loops[reference])}"
             yield Problem(
-                where, f"expected a reference of this definition, found {shown(reference)}"
+                where,
+                f"expected a task {whereabouts(placed.loop)}, as this join is, found {found}",
             )
+
+
+def whereabouts(loop: str) -> str:
+    """Which loop something is in."""
+    return f"directly in the loop {shown(loop)}" if loop else "outside of loops"
 
 
 def check_endless(definition: WorkflowDef, placed: Placed) -> Iterator[Problem]:
