@@ -120,6 +120,12 @@ def context(**fields: object) -> Context:
         ("S-502", "${t.output.list.min()}", 1.0),
         ("S-502", "${t.output.map.keys()}", ["a", "b"]),
         ("S-502", "${t.output.b.length()}", None),
+        ("S-502", "${t.output.list.avg()}", 2.0),
+        ("S-502", "${t.output.items[*].n.stddev()}", 0.5),
+        ("S-502", "${t.output['int',\"nope\", 'b']}", {"int": 7, "b": "text"}),
+        ("S-502", "${t.output.items[*]['n','x']}", [{"n": 1}, {"n": 2}, {}]),
+        ("S-502", "${t.output.b['n','x']}", None),
+        ("S-502", "${t.output['int','b'].length()}", 2),
         ("S-503", "${t.output.items[*].n}", [1, 2]),
         ("S-503", "${t.output..nope}", []),
         ("S-503", "${later.output..id}", []),
@@ -237,11 +243,13 @@ def test_deep_values_and_many_open_braces_cost_no_recursion() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["t.output[?(@.a > 1)]", "t.output.list[0:2]", "t.output['a','b']", "t.output[*].a[*]",
-     "t.output..*", "t.output..a..b", "$.currentTimeMillis()", "..a", "t.output.avg()",
-     "t.output.length().x", "t.a b", "t..", "t[", "[0].a", "t" + ".a" * 64],
+    ["$.currentTimeMillis()", "..a", "[*].output", "['t','u'].output", "t.output.length().x",
+     "t.a b", "t..", "t[", "[0].a", "t" + ".a" * 64, "t.output.a + t.output.b", "t[?(@.a)]`len`",
+     "t.output[?('x' == @.a)]", "t.output[?(1 < @.a)]", "t.output[?(a == 1)]", "t.output[?()]",
+     "t.output[?(@.a", "t.output[(@.length-1)]", "t[\\n]", "t[0,'a']",
+     "t.output[?(@.a && 'x')]", "t.output[?(@.a == $)]", "t.output[*].sum().x"],
 )  # fmt: skip
-def test_what_is_no_plain_path_is_named_and_null(path: str) -> None:
+def test_what_is_no_path_is_named_and_null(path: str) -> None:
     value: JsonValue = [f"${{{path}}}"]
     assert unsupported_paths(value) == [path]
     assert compile_value(value).evaluate(context()) == [None]

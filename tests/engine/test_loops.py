@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from podium.engine.command import Retry
 from podium.engine.transition import Evaluated
 from podium.engine.validate import validate_workflow
 from podium.model.execution import TaskStatus
@@ -285,3 +286,20 @@ def test_a_task_that_ends_and_is_pruned_in_one_commit_leaves_nothing_behind() ->
     epoch = machine.grant("a__1").lease_epoch
     machine.report("a__1", lease_epoch=epoch)
     assert machine.list() == ["l COMPLETED", "s__4 COMPLETED"]
+
+
+def test_s_394_an_iteration_of_a_loop_that_was_retried_has_all_its_retries() -> None:
+    defs = {"a": task_def("a", retry_count=1), "b": task_def("b")}
+    machine = Looping(flow(loop(simple("a"), simple("b"), n=2)), task_defs=defs).start()
+    machine.work("a__1")
+    machine.work("b__1", "FAILED")
+    machine.send(Retry())
+    machine.run_effects()
+    machine.work("b__1")
+    assert machine.task("l").retry_count == 1
+    assert machine.task("a__2").retry_count == 0
+    machine.work("a__2", "FAILED")
+    assert machine.task("a__2").retry_count == 1
+    machine.work("a__2")
+    machine.work("b__2")
+    assert machine.status == "COMPLETED"

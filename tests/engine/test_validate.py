@@ -163,7 +163,7 @@ def test_sound_definitions_pass(definition: WorkflowDef) -> None:
                       inputParameters={"terminationStatus": "FAILED"})), "tasks[0].optional"),
         (flow(reads("${gone.output.x}")), "tasks[0].inputParameters.x"),
         (flow(reads("${workflow.input.${gone.output}}")), "tasks[0].inputParameters.x"),
-        (flow(reads(["", {"a b": "${s.output[?(@.x)]}"}])),
+        (flow(reads(["", {"a b": "${s.output[?(x)]}"}])),
          'tasks[0].inputParameters.x[1]["a b"]'),
         (flow(reads("${workflow.secrets.key}")), "tasks[0].inputParameters.x"),
         (flow(reads(deep(30))), "tasks[0].inputParameters"),

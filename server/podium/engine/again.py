@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from podium.engine.caching import answered
 from podium.engine.enforce import admitted
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT, TASKS_LIMIT
-from podium.engine.operators.table import operator_of
+from podium.engine.operators.table import operator_for
 from podium.engine.retry import delay_seconds, jitter_ms, next_attempt
 from podium.engine.schedule import (
     EndExecution,
@@ -44,7 +44,7 @@ def retry(draft: State, key: str) -> Asking[None]:
     if draft.head.task_to_domain and failed.queue is not None:
         yield from want_domains(draft, failed.task_type)
     task = delayed(draft, place, next_attempt(draft, failed))
-    operator = operator_of(place.node.task.type, failed.ref)
+    operator = operator_for(place, failed)
     assert operator.inputs is not None, f"{failed.id}: {failed.task_type} is never retried"
     value = failed.input.value | (yield from operator.inputs(draft, place, task))
     if place.node.cache is not None and task.queue is not None:

@@ -18,7 +18,7 @@ from podium.engine.identity import task_key
 from podium.engine.loops import iterate, prune
 from podium.engine.operators.dynamic_fork import create_branches
 from podium.engine.operators.join import close, run_dynamic
-from podium.engine.operators.table import operator_of
+from podium.engine.operators.table import operator_for, operator_of
 from podium.engine.schedule import EndExecution, locate
 from podium.engine.settle import settle
 from podium.engine.skipping import is_skipped, pass_by
@@ -135,7 +135,7 @@ def begin(draft: State, key: str) -> Asking[None]:
     if task is None or task.status.terminal:
         return
     place = yield from locate(draft, task)
-    operator = operator_of(place.node.task.type, task.ref)
+    operator = operator_for(place, task)
     assert operator.begin is not None, f"{task.id}: nothing begins a {task.task_type}"
     yield from operator.begin(draft, place, task)
 

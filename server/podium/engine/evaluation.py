@@ -1,12 +1,14 @@
 """Evaluating templates within a decision: fetch what they name, and nothing else, then evaluate.
 
 A reference inside a loop means its newest task; what joins and loops gathered is put together when
-a template reads it (gathering.py).
+a template reads it (gathering.py). Paths that are searches are asked of the sandbox before.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from podium.engine.expression import Context, Template
 from podium.engine.gathering import (
@@ -20,13 +22,24 @@ from podium.engine.gathering import (
 from podium.engine.identity import task_key
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.engine.schedule import too_large
-from podium.engine.state import State, payload, want_join, want_payloads, want_tasks
-from podium.model.payload import json_bytes
+from podium.engine.scope import document_of
+from podium.engine.search import SEARCHES_LIMIT
+from podium.engine.state import (
+    State,
+    payload,
+    want_evaluation,
+    want_join,
+    want_payloads,
+    want_tasks,
+)
+from podium.engine.transition import Evaluate
+from podium.model.payload import Payload, json_bytes
 
 if TYPE_CHECKING:
     from podium.engine.gathering import Parts
     from podium.engine.graph import Graph, Place
     from podium.engine.reading import Uses
+    from podium.engine.search import Search
     from podium.engine.state import Asking
     from podium.model.execution import TaskRecord
     from podium.model.payload import JsonObject, JsonValue
@@ -47,6 +60,8 @@ HEADER_ROOTS: Final = frozenset(
 """What `workflow.` offers that the header holds; everything else needs the payloads."""
 EXPANDED_BYTES_LIMIT: Final = 4 * PAYLOAD_BYTES_LIMIT
 """What expressions may put in, at the worst, is looked at closely beyond this."""
+DOCUMENT_BYTES_LIMIT: Final = PAYLOAD_BYTES_LIMIT + 64 * 1024
+"""What a search looks through: the largest output with the names around it."""
 EVALUATION_ROUNDS_LIMIT: Final = 8
 """Expressions inside expressions: how often what they name may name something new."""
 
@@ -62,18 +77,34 @@ def evaluate(
     """The value of a template now. `task_id` None leaves `${CPEWF_TASK_ID}` as it is (S-516);
     `place` None = of the execution, not of a task. `parameters`: see Context.
     """
-    context = yield from context_for(draft, template.uses, task_id, place, parameters)
+    known = template.uses
+    context = yield from context_for(draft, known, task_id, place, parameters)
+    if known.searches:
+        context = yield from with_found(context, known.searches)
     if template.dynamic:
-        known = template.uses
-        for _ in range(EVALUATION_ROUNDS_LIMIT):
-            uses = template.uses_with(context)
-            if uses == known:
-                break
-            context = yield from context_for(draft, uses, task_id, place, parameters)
-            known = uses
+        context = yield from resolved(draft, template, context, place)
     if template.reads > 1:
         check_size(template, context)
     return template.evaluate(context)
+
+
+def resolved(
+    draft: State, template: Template, context: Context, place: Place | None
+) -> Asking[Context]:
+    """The context with what paths read that are put together from what it holds."""
+    known = template.uses
+    for _ in range(EVALUATION_ROUNDS_LIMIT):
+        uses = template.uses_with(context)
+        if uses == known:
+            break
+        found = context.found
+        parameters = context.parameters
+        context = yield from context_for(draft, uses, context.task_id, place, parameters)
+        if uses.searches:
+            context = replace(context, found=found)
+            context = yield from with_found(context, uses.searches)
+        known = uses
+    return context
 
 
 def check_size(template: Template, context: Context) -> None:
@@ -85,11 +116,38 @@ def check_size(template: Template, context: Context) -> None:
         if task is not None:
             gathers = task.task_type in GATHERING
             held += len(task.input) + (PAYLOAD_BYTES_LIMIT if gathers else len(task.output))
-    if held * template.reads <= EXPANDED_BYTES_LIMIT:
+    if held * template.reads <= EXPANDED_BYTES_LIMIT and not context.found:
         return
     size = template.expanded_bytes(context, PAYLOAD_BYTES_LIMIT)
     if size > PAYLOAD_BYTES_LIMIT:
         raise OutputTooLarge(too_large("value put together by expressions", size))
+
+
+def with_found(context: Context, searches: tuple[Search, ...]) -> Asking[Context]:
+    """The context with what the searches find; those it knows are not asked again. Null is what
+    one finds that fails (S-498). Raises OutputTooLarge for a document that no task could be given.
+    """
+    if len(searches) > SEARCHES_LIMIT:
+        raise OutputTooLarge(
+            f"expected at most {SEARCHES_LIMIT} paths with filters and the like in one value,"
+            f" found {len(searches)}"
+        )
+    found = dict(context.found or {})
+    documents: dict[tuple[tuple[str, str], ...], bytes] = {}
+    for search in searches:
+        if search.program in found:
+            continue
+        given = documents.get(search.roots)
+        if given is None:
+            given = documents[search.roots] = Payload.of(document_of(search.roots, context)).json
+            if len(given) > DOCUMENT_BYTES_LIMIT:
+                raise OutputTooLarge(
+                    f"expected a document of at most {DOCUMENT_BYTES_LIMIT} bytes to search,"
+                    f" found {len(given)}"
+                )
+        answer = yield from want_evaluation(Evaluate("jsonpath", search.program, given))
+        found[search.program] = None if answer.error else answer.value
+    return replace(context, found=found)
 
 
 def evaluate_map(

@@ -2,8 +2,8 @@
 
 A value is compiled to a flat program for a small stack machine, so deep values cost no recursion.
 Rules: substituted text is never looked at again (an escape `$${` inside a value stays, S-495);
-nothing but the workflow and its tasks can be named (S-518); what is missing or is no plain path is
-null (S-498). How texts are cut up is in expression_text.py, what names mean in scope.py.
+nothing but the workflow and its tasks can be named (S-518); what is missing or is no path is null
+(S-498). How texts are cut up is in expression_text.py, what names mean in scope.py.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Template:
     the whole output of a is read: where a is a JOIN, its output needs member b, or all of them.
     `dynamic`: some path is put together while evaluating; ask `uses_with` what else it reads.
     `reads`: how many expressions it has. `uses` has the others again, and `unsupported` and
-    `secrets`: what is no plain path or names a secret.
+    `secrets`: what is no path or names a secret, and `searches`: what the sandbox must find first.
     """
 
     __slots__ = (
@@ -193,7 +193,7 @@ def text_template(text: str) -> Template:
 
 
 def unsupported_paths(value: JsonValue) -> list[str]:
-    """The expressions inside `value` that are no plain paths, without `${` and `}`."""
+    """The expressions inside `value` that are no paths, without `${` and `}`."""
     return list(compile_value(value).uses.unsupported)
 
 

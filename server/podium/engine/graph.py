@@ -122,6 +122,8 @@ class Place(msgspec.Struct, frozen=True):
     iteration: tuple[int, ...] = ()
     loop: str = ""
     """Key of the DO_WHILE task around it, also of one around the fork that made the branch."""
+    task_def: TaskDef | None = None
+    """Of a DYNAMIC task that begins: the definition that was found for it; its record keeps it."""
 
 
 class Siblings(msgspec.Struct, frozen=True):

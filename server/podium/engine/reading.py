@@ -3,7 +3,7 @@
 A node is made from the text between `${` and `}`; expression_text.py finds those texts. Rules: a
 node never raises, and text that it yields is never searched for expressions again. A path whose
 text holds further expressions is parsed when they are known; a reader that must fetch tasks first
-asks `uses_with`.
+asks `uses_with`. What a path finds that is a search must be in the context (evaluation.py).
 """
 
 from __future__ import annotations
@@ -15,8 +15,15 @@ import msgspec
 import orjson
 
 from podium.engine.java_text import java_text
-from podium.engine.path import Path, parse_path, walk, walk_wide
-from podium.engine.scope import TASK_FIELDS, WORKFLOW_FIELDS, task_object, workflow_object
+from podium.engine.path import Path, parse_path, walk, walk_all, walk_wide
+from podium.engine.scope import (
+    TASK_FIELDS,
+    WORKFLOW,
+    WORKFLOW_FIELDS,
+    task_object,
+    workflow_object,
+)
+from podium.engine.search import WHOLE, Search, parse_search
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,13 +32,11 @@ if TYPE_CHECKING:
     from podium.engine.scope import Context, TaskField, WorkflowField
     from podium.model.payload import JsonValue
 
-WORKFLOW: Final = "workflow"
 TASK_ID: Final = "CPEWF_TASK_ID"
 KEPT_NAMES: Final = frozenset({"NETFLIX_ENV", "NETFLIX_STACK"})
 """System names that are never set here, so their text stays (S-517)."""
 SECRETS: Final = "secrets"
 OUTPUT: Final = "output"
-WHOLE: Final = ""
 
 
 class Uses(msgspec.Struct, frozen=True):
@@ -43,6 +48,7 @@ class Uses(msgspec.Struct, frozen=True):
     unsupported: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     dynamic: bool = False
+    searches: tuple[Search, ...] = ()
 
 
 NOTHING: Final = Uses()
@@ -60,6 +66,7 @@ def merge(several: Iterable[Uses]) -> Uses:
         tuple(text for each in known for text in each.unsupported),
         tuple(text for each in known for text in each.secrets),
         any(each.dynamic for each in known),
+        tuple(dict.fromkeys(search for each in known for search in each.searches)),
     )
 
 
@@ -96,7 +103,7 @@ class Node:
 
 
 class Fixed(Node):
-    """Always the same text, or null for what is no plain path."""
+    """Always the same text, or null for what is no path."""
 
     __slots__ = ("value",)
 
@@ -179,6 +186,35 @@ class ReadWorkflow(Node):
         return result_text(self.evaluate(context), definite=self._definite)
 
 
+class Found(Node):
+    """What a search finds; null where it failed."""
+
+    __slots__ = ("_search",)
+
+    def __init__(self, search: Search) -> None:
+        tasks = [each for each in search.roots if each[0] != WORKFLOW]
+        fields = [field for root, field in search.roots if root == WORKFLOW]
+        roots = frozenset(WORKFLOW_FIELDS if WHOLE in fields else fields)
+        super().__init__(
+            Uses(
+                refs=frozenset(root for root, _ in tasks),
+                workflow_roots=roots & frozenset(WORKFLOW_FIELDS),
+                join_members=frozenset(
+                    (root, WHOLE) for root, field in tasks if field in (OUTPUT, WHOLE)
+                ),
+                searches=(search,),
+            )
+        )
+        self._search: Final = search
+
+    def evaluate(self, context: Context) -> JsonValue:
+        values = (context.found or {}).get(self._search.program)
+        return walk_all(values, self._search.tail) if isinstance(values, list) else None
+
+    def text(self, context: Context) -> str:
+        return result_text(self.evaluate(context), definite=False)
+
+
 class Text(Node):
     """Text with expressions in it: always a string."""
 
@@ -245,12 +281,22 @@ def node_of(text: str) -> Node:
         return Fixed(f"${{{text}}}")
     path = parse_path(text)
     if path is None:
-        return Fixed(None, Uses(unsupported=(text,)))
+        return searching(text)
     if path.root != WORKFLOW:
         return ReadTask(path)
     if path.steps and path.steps[0] == SECRETS:
         return Fixed(f"${{{text}}}", Uses(secrets=(text,)))
     return ReadWorkflow(path)
+
+
+def searching(text: str) -> Node:
+    """The node for what is no plain path."""
+    search = parse_search(text)
+    if search is None:
+        return Fixed(None, Uses(unsupported=(text,)))
+    if (WORKFLOW, SECRETS) in search.roots:
+        return Fixed(f"${{{text}}}", Uses(secrets=(text,)))
+    return Found(search)
 
 
 def split_field(path: Path) -> tuple[str | None, tuple[Step, ...]]:

@@ -15,7 +15,7 @@ from podium.engine.evaluation import evaluate_map
 from podium.engine.gathering import latest
 from podium.engine.graph import NONE
 from podium.engine.operators.do_while import items_of, progress
-from podium.engine.operators.table import operator_of
+from podium.engine.operators.table import operator_for
 from podium.engine.reach import behind
 from podium.engine.schedule import (
     await_again,
@@ -134,12 +134,12 @@ def run_again(draft: State, place: Place, former: TaskRecord) -> Asking[None]:
     what decides the flow reads its parameters again (S-113 to S-115). It runs, whatever the cache
     holds.
     """
-    operator = operator_of(place.node.task.type, former.ref)
+    operator = operator_for(place, former)
     if not takes_input(former, place):
         yield from operator.run(draft, place)
         return
     task = draft_task(draft, place, former.task_type, former.def_name)
-    task = replace(task, retry_count=former.retry_count)
+    task = replace(task, retry_count=former.retry_count, task_def=former.task_def)
     if former.queue is not None:
         task_def = definition_of(place, former)
         yield from want_domains(draft, former.task_type)
@@ -155,4 +155,4 @@ def takes_input(task: TaskRecord, place: Place) -> bool:
     """Whether a task can run on an input that was given."""
     if task.queue is not None:
         return True
-    return operator_of(place.node.task.type, task.ref).begin is not None
+    return operator_for(place, task).begin is not None

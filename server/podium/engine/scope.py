@@ -6,18 +6,17 @@ reachable: environment variables and system properties have no name here (S-518)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeAlias
 
 import msgspec
 
 from podium.engine.identity import reference_in
+from podium.engine.search import WHOLE
 from podium.model.execution import ExecutionHeader, TaskRecord
-from podium.model.payload import JsonObject, Payload
+from podium.model.payload import JsonObject, JsonValue, Payload
 
-if TYPE_CHECKING:
-    from podium.model.payload import JsonValue
-
+WORKFLOW: Final = "workflow"
 SCHEMA_VERSION: Final = 2
 GATHERING: Final = frozenset({"JOIN", "DO_WHILE"})
 
@@ -39,10 +38,12 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """The task's own input, where its parameters have names of their own."""
     gathered: Callable[[TaskRecord], JsonObject] | None = None
     """Output of a JOIN or DO_WHILE, which is not stored; None = read the record's own output."""
+    found: Mapping[str, JsonValue] | None = None
+    """What the sandbox gave for the programs of searches (search.py)."""
 
 
-TaskField: TypeAlias = Callable[[TaskRecord, Context], "JsonValue"]
-WorkflowField: TypeAlias = Callable[[Context], "JsonValue"]
+TaskField: TypeAlias = Callable[[TaskRecord, Context], JsonValue]
+WorkflowField: TypeAlias = Callable[[Context], JsonValue]
 
 
 def task_output(record: TaskRecord, context: Context) -> JsonValue:
@@ -104,6 +105,20 @@ def shown_iteration(task: TaskRecord) -> int:
 def task_object(record: TaskRecord, context: Context) -> JsonObject:
     """The whole task as `${ref}` sees it."""
     return {name: read(record, context) for name, read in TASK_FIELDS.items()}
+
+
+def document_of(roots: Iterable[tuple[str, str]], context: Context) -> JsonObject:
+    """The document of a search: of each root a field, or the whole of it where none is named."""
+    document: dict[str, JsonObject] = {}
+    for root, field in roots:
+        shown = document.setdefault(root, {})
+        if root == WORKFLOW:
+            fields = [name for name in WORKFLOW_FIELDS if field in (name, WHOLE)]
+            shown.update({name: WORKFLOW_FIELDS[name](context) for name in fields})
+        elif (record := context.tasks.get(root)) is not None:
+            fields = [name for name in TASK_FIELDS if field in (name, WHOLE)]
+            shown.update({name: TASK_FIELDS[name](record, context) for name in fields})
+    return {**document}
 
 
 def workflow_object(context: Context) -> JsonObject:

@@ -30,6 +30,8 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     """Sequences around it: 1 at the top level."""
     certain: bool
     """Reached whenever the definition runs so far: no choice and no TERMINATE stands before it."""
+    loop: str
+    """Reference of the innermost DO_WHILE around it; "" = none."""
 
 
 def branches(task: WorkflowTask) -> list[tuple[str, list[WorkflowTask]]]:
@@ -47,20 +49,25 @@ def branches(task: WorkflowTask) -> list[tuple[str, list[WorkflowTask]]]:
 
 def walk_tasks(tasks: Sequence[WorkflowTask]) -> Iterator[Placed]:
     """Every task of the tree, outer before inner, siblings in order."""
-    waiting = place_sequence("tasks", tasks, depth=1, certain=True)[::-1]
+    waiting = place_sequence("tasks", tasks, depth=1, certain=True, loop="")[::-1]
     while waiting:
         placed = waiting.pop()
         yield placed
-        inner_certain = placed.certain and placed.task.type not in CHOICES
-        for name, inner in reversed(branches(placed.task)):
-            where = f"{placed.place}{name}"
-            waiting += place_sequence(where, inner, depth=placed.depth + 1, certain=inner_certain)[
-                ::-1
-            ]
+        task = placed.task
+        inner_certain = placed.certain and task.type not in CHOICES
+        loop = task.task_reference_name if task.type == "DO_WHILE" else placed.loop
+        for name, inner in reversed(branches(task)):
+            waiting += place_sequence(
+                f"{placed.place}{name}",
+                inner,
+                depth=placed.depth + 1,
+                certain=inner_certain,
+                loop=loop,
+            )[::-1]
 
 
 def place_sequence(
-    where: str, tasks: Sequence[WorkflowTask], *, depth: int, certain: bool
+    where: str, tasks: Sequence[WorkflowTask], *, depth: int, certain: bool, loop: str
 ) -> list[Placed]:
     """The tasks of one sequence with their neighbours."""
     placed: list[Placed] = []
@@ -73,6 +80,7 @@ def place_sequence(
                 after=tasks[index + 1] if index + 1 < len(tasks) else None,
                 depth=depth,
                 certain=certain,
+                loop=loop,
             )
         )
         certain = certain and task.type != "TERMINATE"

@@ -30,7 +30,9 @@ from podium.engine.validate_references import (
     check_join_on,
     check_references,
     check_task_expressions,
+    expressions_in,
     known_references,
+    searches_in,
 )
 from podium.model.definition import (
     JoinMode,
@@ -76,17 +78,22 @@ def validate_workflow(definition: WorkflowDef) -> list[Problem]:
 
 
 def scripts_of(definition: WorkflowDef) -> Iterator[tuple[str, Script]]:
-    """Every program of a sound definition and of those inline in it, with its place (S-035)."""
+    """Every program of a sound definition and of those inline in it, with its place (S-035); the
+    searches of its expressions, too.
+    """
     waiting: Waiting = [("", definition, 0)]
     while waiting:
         prefix, each, depth = waiting.pop()
         for where, script in schemas_in(each):
             yield f"{prefix}{where}", script
+        yield from searches_in(f"{prefix}outputParameters", each.output_parameters)
         for placed in walk_tasks(each.tasks):
             for where, script in schemas_in(placed.task.task_definition):
                 yield f"{prefix}{placed.place}.taskDefinition.{where}", script
             for where, script in scripts_in(placed.task):
                 yield f"{prefix}{placed.place}.{where}", script
+            for where, value in expressions_in(placed.task):
+                yield from searches_in(f"{prefix}{placed.place}.{where}", value)
             for problem in take_inline(prefix, placed, depth + 1, waiting):
                 raise AssertionError(problem)
 

@@ -14,14 +14,16 @@ import orjson
 from podium.engine.expression import compile_key, compile_value
 from podium.engine.graph import parameters_of
 from podium.engine.problem import Problem, check_name, shown
-from podium.engine.reading import WORKFLOW
+from podium.engine.scope import WORKFLOW
+from podium.engine.script import Script
+from podium.engine.search import SEARCHES_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from podium.engine.reading import Uses
     from podium.engine.tree import Placed
-    from podium.model.definition import WorkflowDef
+    from podium.model.definition import WorkflowDef, WorkflowTask
     from podium.model.payload import JsonValue
 
 DYNAMIC_FORK: Final = "FORK_JOIN_DYNAMIC"
@@ -31,14 +33,15 @@ JOINS: Final = frozenset({"JOIN", "EXCLUSIVE_JOIN"})
 class Known(msgspec.Struct, frozen=True):
     """References of a definition. `closed` = there are no others while it runs."""
 
-    references: frozenset[str]
+    loops: dict[str, str]
+    """Reference → reference of the innermost DO_WHILE around it, "" where there is none."""
     closed: bool
 
 
 def known_references(tasks: Sequence[Placed]) -> Known:
     """All references of the tree."""
     return Known(
-        frozenset(placed.task.task_reference_name for placed in tasks),
+        {placed.task.task_reference_name: placed.loop for placed in tasks},
         closed=all(placed.task.type != DYNAMIC_FORK for placed in tasks),
     )
 
@@ -64,28 +67,36 @@ def check_references(definition: WorkflowDef, tasks: Sequence[Placed]) -> Iterat
 
 def check_task_expressions(placed: Placed, known: Known) -> Iterator[Problem]:
     """All places of a task where expressions are evaluated."""
-    task, place = placed.task, placed.place
-    yield from check_expressions(f"{place}.inputParameters", task.input_parameters, known)
-    yield from check_expressions(f"{place}.sink", task.sink, known)
-    yield from check_expressions(f"{place}.items", task.items, known)
+    for where, value in expressions_in(placed.task):
+        yield from check_expressions(f"{placed.place}.{where}", value, known)
     yield from check_cache_key(placed, known)
+
+
+def expressions_in(task: WorkflowTask) -> Iterator[tuple[str, JsonValue]]:
+    """The values of a task that are evaluated, each with its place in the task."""
+    yield "inputParameters", task.input_parameters
+    yield "sink", task.sink
+    yield "items", task.items
     params = task.sub_workflow_param
     if params is not None:
-        where = f"{place}.subWorkflowParam"
-        yield from check_expressions(f"{where}.name", params.name, known)
-        yield from check_expressions(
-            f"{where}.taskToDomain", dict(params.task_to_domain or {}), known
-        )
-        yield from check_expressions(f"{where}.priority", params.priority, known)
+        where = "subWorkflowParam"
+        yield f"{where}.name", params.name
+        yield f"{where}.taskToDomain", dict(params.task_to_domain or {})
+        yield f"{where}.priority", params.priority
         if isinstance(params.workflow_definition, str):
-            inline = params.workflow_definition
-            yield from check_expressions(f"{where}.workflowDefinition", inline, known)
+            yield f"{where}.workflowDefinition", params.workflow_definition
 
 
 def check_expressions(place: str, value: JsonValue, known: Known) -> Iterator[Problem]:
-    """Every expression in `value` is a plain path and starts with a reference that exists."""
+    """Every expression in `value` is a path and starts with a reference that exists."""
     for where, text in strings(place, value):
         yield from check_uses(where, compile_value(text).uses, known)
+    count = len(compile_value(value).uses.searches)
+    if count > SEARCHES_LIMIT:
+        yield Problem(
+            place,
+            f"expected at most {SEARCHES_LIMIT} paths with filters and the like, found {count}",
+        )
 
 
 def check_uses(where: str, uses: Uses, known: Known) -> Iterator[Problem]:
@@ -93,11 +104,12 @@ def check_uses(where: str, uses: Uses, known: Known) -> Iterator[Problem]:
     for path in uses.unsupported:
         yield Problem(
             where,
-            f"expected a plain path like task.output.name, found {shown(path)} (not built yet)",
+            "expected a path that begins with workflow or a task, like task.output.name or"
+            f" task.output.list[?(@.n > 1)], found {shown(path)}",
         )
     for path in uses.secrets:
         yield Problem(where, f"expected no secret (not built yet), found {shown(path)}")
-    for reference in sorted(uses.refs - known.references if known.closed else ()):
+    for reference in sorted(uses.refs - known.loops.keys() if known.closed else ()):
         yield Problem(where, f"expected a reference of this definition, found {shown(reference)}")
 
 
@@ -108,6 +120,13 @@ def check_cache_key(placed: Placed, known: Known) -> Iterator[Problem]:
     if isinstance(key, str):
         uses = compile_key(key, parameters_of(placed.task)).uses
         yield from check_uses(f"{placed.place}.cacheConfig.key", uses, known)
+
+
+def searches_in(place: str, value: JsonValue) -> Iterator[tuple[str, Script]]:
+    """The programs of the searches in a value, each with its place."""
+    for where, text in strings(place, value):
+        for search in compile_value(text).uses.searches:
+            yield where, Script("jsonpath", search.program)
 
 
 def strings(place: str, value: JsonValue) -> Iterator[tuple[str, str]]:
@@ -130,7 +149,9 @@ def key_place(key: str) -> str:
 
 
 def check_join_on(placed: Placed, known: Known) -> Iterator[Problem]:
-    """Members of a static join exist; the one of a dynamic fork does not use them (S-369)."""
+    """Members of a static join exist, where the join is; that of a dynamic fork does not use them
+    (S-369). A loop's tasks belong to an iteration, so a join elsewhere would wait for ever (S-383).
+    """
     task, before = placed.task, placed.before
     dynamic = task.type == "JOIN" and before is not None and before.type == DYNAMIC_FORK
     if task.type not in JOINS or dynamic:
@@ -145,10 +166,22 @@ def check_join_on(placed: Placed, known: Known) -> Iterator[Problem]:
             yield Problem(
                 where, f"expected another task, found {shown(reference)}, the join itself"
             )
-        elif known.closed and reference not in known.references:
+        elif reference not in known.loops:
+            if known.closed:
+                yield Problem(
+                    where, f"expected a reference of this definition, found {shown(reference)}"
+                )
+        elif known.loops[reference] != placed.loop:
+            found = f"{shown(reference)} {whereabouts(known.loops[reference])}"
             yield Problem(
-                where, f"expected a reference of this definition, found {shown(reference)}"
+                where,
+                f"expected a task {whereabouts(placed.loop)}, as this join is, found {found}",
             )
+
+
+def whereabouts(loop: str) -> str:
+    """Which loop something is in."""
+    return f"directly in the loop {shown(loop)}" if loop else "outside of loops"
 
 
 def check_endless(definition: WorkflowDef, placed: Placed) -> Iterator[Problem]:

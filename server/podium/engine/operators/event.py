@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from podium.engine.bind import DYNAMIC
 from podium.engine.evaluation import evaluate, evaluate_map
 from podium.engine.expression import compile_value
 from podium.engine.operators.operator import Operator
@@ -41,12 +42,14 @@ def run(draft: State, place: Place) -> Asking[None]:
 
 
 def inputs(draft: State, place: Place, task: TaskRecord) -> Asking[JsonObject]:
-    """Parameters, sink and asyncComplete (S-460)."""
+    """Parameters, sink and asyncComplete (S-460). A DYNAMIC task has its sink among the parameters
+    (S-326).
+    """
     template = place.node.task
     value = yield from evaluate_map(draft, place.node.template, task_id=task.id, place=place)
-    value["sink"] = yield from evaluate(
-        draft, compile_value(template.sink), task_id=task.id, place=place
-    )
+    if template.type != DYNAMIC:
+        sink = compile_value(template.sink)
+        value["sink"] = yield from evaluate(draft, sink, task_id=task.id, place=place)
     given = value.get(ASYNC_COMPLETE)
     value[ASYNC_COMPLETE] = given if isinstance(given, bool) else template.async_complete
     return value

@@ -17,7 +17,7 @@ from podium.engine.operators.instant import failed, parameters_without_id
 from podium.engine.operators.operator import Operator
 from podium.engine.problem import check_name
 from podium.engine.report import START_WORKFLOW as START_WORKFLOW_TYPE
-from podium.engine.schedule import draft_task, start_delay_ms
+from podium.engine.schedule import definition_of, draft_task, start_delay_ms
 from podium.engine.settle import enter, settle_at
 from podium.engine.timing import first_deadlines, started_deadlines
 from podium.engine.transition import StartChild
@@ -51,7 +51,9 @@ def run(draft: State, place: Place) -> Asking[None]:
     delay_ms = start_delay_ms(draft, place)
     task = draft_task(draft, place, START_WORKFLOW_TYPE, place.node.task.name)
     value = yield from parameters_without_id(draft, place, task)
-    deadlines = first_deadlines(task, place.node.task_def, now_ms=draft.now_ms, delay_ms=delay_ms)
+    deadlines = first_deadlines(
+        task, definition_of(place, task), now_ms=draft.now_ms, delay_ms=delay_ms
+    )
     task = replace(task, deadlines=deadlines, start_delay_ms=delay_ms, callback_after_ms=delay_ms)
     yield from enter(draft, place, task, value)
     entered = latest(draft, task.key)
@@ -68,7 +70,7 @@ def begin(draft: State, place: Place, task: TaskRecord) -> Asking[None]:
     draft.effects.append(start_of(draft, task, wanted))
     now_ms = draft.now_ms
     begun = replace(task, status=TaskStatus.IN_PROGRESS, start_ms=now_ms, update_ms=now_ms)
-    deadlines = started_deadlines(begun, place.node.task_def, now_ms)
+    deadlines = started_deadlines(begun, definition_of(place, task), now_ms)
     draft.put(task, replace(begun, deadlines=deadlines))
 
 

@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec.structs import replace
 
+from podium.engine.bind import DYNAMIC
 from podium.engine.evaluation import evaluate_map
 from podium.engine.gathering import latest
 from podium.engine.identity import child_id
 from podium.engine.limits import DEPTH_LIMIT
 from podium.engine.operators.operator import Operator
-from podium.engine.schedule import EndExecution, draft_task, failed_at_once, start_delay_ms
+from podium.engine.schedule import (
+    EndExecution,
+    definition_of,
+    draft_task,
+    failed_at_once,
+    start_delay_ms,
+)
 from podium.engine.settle import enter, settle_at
 from podium.engine.timing import first_deadlines, started_deadlines
 from podium.engine.transition import StartChild
@@ -40,7 +47,7 @@ def run(draft: State, place: Place) -> Asking[None]:
     template = place.node.task
     task = draft_task(draft, place, SUB_WORKFLOW_TYPE, template.name)
     value = yield from inputs(draft, place, task)
-    now_ms, task_def = draft.now_ms, place.node.task_def
+    now_ms, task_def = draft.now_ms, definition_of(place, task)
     deadlines = first_deadlines(task, task_def, now_ms=now_ms, delay_ms=delay_ms)
     task = replace(task, deadlines=deadlines, start_delay_ms=delay_ms, callback_after_ms=delay_ms)
     yield from enter(draft, place, task, value)
@@ -50,22 +57,28 @@ def run(draft: State, place: Place) -> Asking[None]:
 
 
 def inputs(draft: State, place: Place, task: TaskRecord) -> Asking[JsonObject]:
-    """S-415, S-419; no task id is at hand (S-516)."""
+    """S-415, S-419; no task id is at hand (S-516). The parameters of a DYNAMIC task are this input
+    themselves (S-326).
+    """
     params, template = place.node.task.sub_workflow_param, place.node.params
-    if params is None or template is None:
+    value = yield from evaluate_map(draft, place.node.template, place=place)
+    if place.node.task.type == DYNAMIC:
+        given = value
+    elif params is None or template is None:
         raise EndExecution(f"expected subWorkflowParam at {task.ref}, found none")
-    given = yield from evaluate_map(draft, template, place=place)
-    if isinstance(params.workflow_definition, dict):  # taken as it is, its expressions are its own
-        given["subWorkflowDefinition"] = params.workflow_definition
-    definition = given["subWorkflowDefinition"]
+    else:
+        given = yield from evaluate_map(draft, template, place=place)
+        if isinstance(params.workflow_definition, dict):  # as it is, its expressions are its own
+            given["subWorkflowDefinition"] = params.workflow_definition
+        given["workflowInput"] = value
+    definition = given.get("subWorkflowDefinition")
     if isinstance(definition, dict):
         given["subWorkflowName"] = definition.get("name")
         given["subWorkflowVersion"] = definition.get("version", 1)
-    if not isinstance(given["subWorkflowName"], str):
+    if not isinstance(given.get("subWorkflowName"), str):
         raise EndExecution(
-            f"expected the name of a workflow for {task.ref}, found {given['subWorkflowName']}"
+            f"expected the name of a workflow for {task.ref}, found {given.get('subWorkflowName')}"
         )
-    given["workflowInput"] = yield from evaluate_map(draft, place.node.template, place=place)
     return given
 
 
@@ -94,7 +107,7 @@ def started(draft: State, place: Place, task: TaskRecord, value: JsonObject) -> 
         sub_workflow_id=child,
         output=Payload.of({ID_KEY: child}),
     )
-    return replace(task, deadlines=started_deadlines(task, place.node.task_def, now_ms))
+    return replace(task, deadlines=started_deadlines(task, definition_of(place, task), now_ms))
 
 
 def start_of(draft: State, task: TaskRecord, value: JsonObject, child: str) -> StartChild:

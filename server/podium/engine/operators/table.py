@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from podium.engine.operators.do_while import DO_WHILE
-from podium.engine.operators.dynamic import DYNAMIC
+from podium.engine.operators.dynamic import BY_NAME, DYNAMIC
 from podium.engine.operators.dynamic_fork import FORK_DYNAMIC
 from podium.engine.operators.event import EVENT
 from podium.engine.operators.exclusive_join import EXCLUSIVE_JOIN
@@ -25,7 +25,9 @@ from podium.engine.schedule import EndExecution
 from podium.engine.validate_operators import TYPES_NOT_BUILT
 
 if TYPE_CHECKING:
+    from podium.engine.graph import Place
     from podium.engine.operators.operator import Operator
+    from podium.model.execution import TaskRecord
 
 OPERATORS: Final[dict[str, Operator]] = {
     "SIMPLE": QUEUED,
@@ -60,3 +62,9 @@ def operator_of(task_type: str, ref: str) -> Operator:
     if found is None and task_type in TYPES_NOT_BUILT:
         raise EndExecution(f"expected a task type that is built, found {task_type} at {ref}")
     return QUEUED if found is None else found
+
+
+def operator_for(place: Place, task: TaskRecord) -> Operator:
+    """The operator of a stored task: of a DYNAMIC one, that of the type it turned out to be."""
+    found = operator_of(place.node.task.type, task.ref)
+    return BY_NAME.get(task.task_type, found) if found is DYNAMIC else found
