@@ -76,6 +76,13 @@ class Loops(msgspec.Struct, frozen=True, eq=False):
     """All references of the graph, where it has loops."""
 
 
+class RunLimit(msgspec.Struct, frozen=True, eq=False):
+    """What rateLimitConfig says: at most `concurrent` executions of one evaluated `key` run."""
+
+    concurrent: int
+    key: Template
+
+
 class Graph(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A compiled definition, or one element of a dynamic fork (whose `definition` has no tasks)."""
 
@@ -85,6 +92,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Member reference → JOIN nodes that name it."""
     output: Template
     loops: Loops
+    run_limit: RunLimit | None = None
 
     @property
     def root(self) -> int:
@@ -235,7 +243,21 @@ def graph_of(definition: WorkflowDef, tasks: Sequence[WorkflowTask]) -> Graph:
         joins_by_ref={ref: tuple(joins) for ref, joins in compiler.joins.items()},
         output=output,
         loops=loops_of(nodes, output),
+        run_limit=run_limit_of(definition),
     )
+
+
+def run_limit_of(definition: WorkflowDef) -> RunLimit | None:
+    """None where there is no limit, or, in a definition stored before it was checked, none that can
+    be read.
+    """
+    config = definition.rate_limit_config
+    if not isinstance(config, dict):
+        return None
+    limit, key = config.get("concurrentExecLimit"), config.get("rateLimitKey")
+    if not isinstance(limit, int) or limit <= 0:
+        return None
+    return RunLimit(limit, compile_value(key if isinstance(key, str) else ""))
 
 
 def loops_of(nodes: tuple[Node, ...], output: Template) -> Loops:

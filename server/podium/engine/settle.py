@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from podium.engine.gate import is_shut
 from podium.engine.gathering import latest
 from podium.engine.graph import NONE
 from podium.engine.identity import reference_in, task_key
@@ -45,7 +46,8 @@ def settle(draft: State, key: str) -> Asking[None]:
     task = yield from want_task(draft, key)
     assert task is not None, key
     assert task.status.terminal, task.id
-    if draft.head.status is WorkflowStatus.PAUSED:
+    header = draft.head
+    if header.status is WorkflowStatus.PAUSED or (header.gate is not None and is_shut(header)):
         draft.put(task, replace(task, unsettled=True))
         return
     place = yield from locate(draft, task)
