@@ -171,11 +171,8 @@ def collect(draft: State, actor: str) -> Transition | None:
     for before, after in pairs(draft):
         found.add(before, after)
     tasks, attempts, branches = draft.tasks, draft.attempts, draft.branches
-    stored = draft.stored_header
-    created = stored is None
-    if header.gate is not None and (stored is None or header.gate is not stored.gate):
-        found.add_gate(header.id, stored.gate if stored else None, header.gate)
-    workflow_deadline(draft, found)
+    created = draft.stored_header is None
+    header_changes(draft, found)
     position = header.history_position + 1
     header = replace(header, updated_ms=draft.now_ms, history_position=position)
     unheld = set(found.held)
@@ -214,11 +211,15 @@ def collect(draft: State, actor: str) -> Transition | None:
     )
 
 
-def workflow_deadline(draft: State, found: Differences) -> None:
-    """Arm or disarm the execution's own deadline as its header says."""
-    old = draft.stored_header.deadline_ms if draft.stored_header else 0
-    new = draft.head.deadline_ms
+def header_changes(draft: State, found: Differences) -> None:
+    """Arm or disarm the execution's own deadline as its header says; take its gate's change in."""
+    stored, header = draft.stored_header, draft.head
+    old, new = stored.deadline_ms if stored else 0, header.deadline_ms
     if new and new != old:
         found.armed.append(Deadline("", "workflow", new))
     elif old and not new:
         found.disarmed.append(("", "workflow"))
+    if header.gate is not None:
+        former = stored.gate if stored else None
+        if header.gate is not former:
+            found.add_gate(header.id, former, header.gate)
