@@ -81,6 +81,8 @@ def check_task_expressions(placed: Placed, known: Known) -> Iterator[Problem]:
 
 def check_expressions(place: str, value: JsonValue, known: Known) -> Iterator[Problem]:
     """Every expression in `value` is a plain path and starts with a reference that exists."""
+    some = "expected a reference of this definition"
+    expected = some if known.references or not known.closed else "expected workflow and no task"
     for where, text in strings(place, value):
         uses = compile_value(text).uses
         for path in uses.unsupported:
@@ -91,9 +93,7 @@ def check_expressions(place: str, value: JsonValue, known: Known) -> Iterator[Pr
         for path in uses.secrets:
             yield Problem(where, f"expected no secret (not built yet), found {shown(path)}")
         for reference in sorted(uses.refs - known.references if known.closed else ()):
-            yield Problem(
-                where, f"expected a reference of this definition, found {shown(reference)}"
-            )
+            yield Problem(where, f"{expected}, found {shown(reference)}")
 
 
 def strings(place: str, value: JsonValue) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,18 @@ STATIC_FORK: Final = "FORK_JOIN"
 
 def warnings_of(definition: WorkflowDef) -> list[Problem]:
     """Everything that the author should know, each with its place."""
-    return [warning for placed in walk_tasks(definition.tasks) for warning in task_warnings(placed)]
+    found = [
+        warning for placed in walk_tasks(definition.tasks) for warning in task_warnings(placed)
+    ]
+    config = definition.rate_limit_config
+    if isinstance(config, dict) and config.get("policy") == "REJECT":
+        found.append(
+            Problem(
+                "rateLimitConfig.policy",
+                "expected QUEUE, found REJECT: executions over the limit wait, none is refused",
+            )
+        )
+    return found
 
 
 def task_warnings(placed: Placed) -> Iterator[Problem]:
