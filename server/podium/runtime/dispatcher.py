@@ -17,10 +17,10 @@ from podium.engine.command import GrantLease, Outcome
 from podium.model.execution import Lease
 from podium.model.queue import UNLIMITED, Queue, Ready
 from podium.runtime.clock import spawn
-from podium.runtime.gates import Gates
+from podium.runtime.gates import Gates, is_gate
 from podium.runtime.letter import Parked
 from podium.runtime.seats import QueueState, WorkerSeat, free, granted
-from podium.store.port import Assigned, Release, Settle, StoreError
+from podium.store.port import Assigned, Release, Settle, StoreError, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -192,10 +192,10 @@ class Dispatcher:
         results = await self._store.release([release for release, _ in releases])
         for (release, done), result in zip(releases, results, strict=True):
             done()
-            if result is None:
-                self._emptied(release.queue)
-            else:
-                self._pushed(Ready("", release.queue, 0, release.limits), result)
+            # Of a gate's queue that seems empty somebody may hold a claim: ask.
+            found = result or (Waiting("backlog") if is_gate(release.queue) else None)
+            if found is not None:
+                self._pushed(Ready("", release.queue, 0, release.limits), found)
 
     def _pushed(self, ready: Ready, result: PushResult) -> None:
         if isinstance(result, Assigned):

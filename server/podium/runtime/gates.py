@@ -24,6 +24,11 @@ CREDIT: Final = 64
 STRICTEST: Final = Limits(1)
 
 
+def is_gate(queue: Queue) -> bool:
+    """Whether executions wait in it, not tasks."""
+    return queue.task_type.startswith(GATES)
+
+
 class Desk(Protocol):
     """What is asked of the dispatcher."""
 
@@ -75,14 +80,14 @@ class Gates:
 
     async def limits(self, state: QueueState) -> Limits:
         """Of a gate: as said by who was pushed or ended last."""
-        if not state.queue.task_type.startswith(GATES):
+        if not is_gate(state.queue):
             return await self._limiter.limits(state.queue.task_type)
         return state.limits if state.limits.limited else STRICTEST
 
     def waited_for(self, state: QueueState, limits: Limits) -> bool:
         """Something may wait in this queue and nobody for it; whether it is that of a gate."""
         queue = state.queue
-        if not queue.task_type.startswith(GATES):
+        if not is_gate(queue):
             return False
         if limits.limited:
             state.limits = limits
