@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from podium.conductor import definition_pb2 as definition
 from podium.conductor import execution_pb2 as execution
 from podium.conductor import metadata_service_pb2 as metadata
 from podium.conductor import task_service_pb2 as task
 from podium.conductor import workflow_service_pb2 as workflow
+from podium.v1 import admin_pb2 as admin
 from tests.api.calls import METADATA, TASKS, refusal, simple
 from tests.api.edge import Edge
 from tests.api.test_flow import completed, polled, registered, started, status_of
+from tests.api.test_parking import poison, refused
 from tests.api.waiting import ended
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def limited(limit: int, key: str = "") -> definition.WorkflowDef:
@@ -60,3 +66,20 @@ async def test_an_unsound_limit_is_refused_with_its_place() -> None:
         place = "rateLimitConfig.concurrentExecLimit"
         expected = f"{place}: expected a whole number of 0 or more, found -1"
         assert (code, text) == ("INVALID_ARGUMENT", expected)
+
+
+async def test_a_parked_one_keeps_its_slot_until_it_is_removed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Edge() as edge:
+        await registered(edge, limited(1))
+        bad = await started(edge)
+        await polled(edge)
+        good = await started(edge)
+        with monkeypatch.context() as patch:
+            poison(patch, edge.runtime, bad)
+            await refused(edge, bad)
+            assert (await status_of(edge, good)).tasks == []
+            await edge.admin.PurgeParked(admin.PurgeParkedRequest(workflow_id=bad))
+        await completed(edge, await polled(edge))
+        assert (await ended(edge, good)).status == execution.Workflow.COMPLETED
