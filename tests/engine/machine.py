@@ -22,6 +22,7 @@ from podium.engine.command import (
 )
 from podium.engine.decide import decide
 from podium.engine.draft import Draft
+from podium.engine.gate import gate_id, is_shut, ready_gate, slot_of
 from podium.engine.gathering import gather, iteration_of, members_of, parts_in
 from podium.engine.graph import LOOP, compile_workflow
 from podium.engine.identity import reference_in, task_key
@@ -218,7 +219,7 @@ class Machine:
         header = self.header
         assert header is not None
         tasks = list(self.tasks.values())
-        if not header.pending:
+        if not header.pending and not is_shut(header):
             not_final = [t for t in tasks if not is_final(t) and not canceled(t)]
             assert header.open_count == (0 if header.status.terminal else len(not_final)), (
                 header.status, [(t.ref, t.status) for t in not_final],
@@ -229,7 +230,8 @@ class Machine:
             assert not self.held
             assert not self.slots
             assert not self.deadlines
-        assert self.ready == {t.id: r for t in tasks if (r := ready_of(t)) is not None}
+        ready = [*map(ready_of, tasks), ready_gate(self.id, header.gate)]
+        assert self.ready == {each.task_id: each for each in ready if each is not None}
         armed = {(d.task_id, d.kind): d.at_ms for t in tasks for d in t.deadlines}
         if header.deadline_ms:
             armed["", "workflow"] = header.deadline_ms
@@ -238,7 +240,8 @@ class Machine:
         assert self.held == {
             (t.lease.incarnation, t.id) for t in leased if t.lease and t.lease.kind == "stream"
         }
-        assert self.slots == {t.id for t in leased if t.limits.limited}
+        gate = slot_of(self.id, header.gate)
+        assert self.slots == {t.id for t in leased if t.limits.limited} | ({gate} - {""})
         seqs = [t.seq for t in [*tasks, *self.attempts.values()] if t.seq]  # skipped ones have none
         if self.some_removed:
             assert len(seqs) == len(set(seqs))
@@ -300,6 +303,18 @@ class Machine:
         assert outcome.verdict is Verdict.OK, outcome
         assert outcome.task is not None
         return outcome.task
+
+    def grant_gate(self) -> Outcome:
+        """Give it the slot for which it waits; what follows is an effect."""
+        assert self.header is not None
+        assert self.header.gate is not None
+        lease = Lease(incarnation="inc1", session="", kind="poll")
+        task_id = gate_id(self.id, self.header.gate)
+        return self.send(GrantLease(task_id=task_id, lease=lease, worker_id="gate"))
+
+    def pass_gate(self) -> None:
+        assert self.grant_gate().verdict is Verdict.OK
+        self.run_effects()
 
     def report(
         self,

@@ -58,6 +58,10 @@ def deep(levels: int) -> object:
     "definition",
     [
         flow(SIMPLE),
+        flow(SIMPLE, rateLimitConfig={}),
+        flow(SIMPLE, rateLimitConfig={"rateLimitKey": "", "concurrentExecLimit": 0}),
+        flow(SIMPLE, rateLimitConfig={"rateLimitKey": "a-${workflow.input.x.y}",
+                                      "concurrentExecLimit": 3, "policy": "QUEUE"}),
         flow(of_type("MY_OWN_TYPE")),
         flow(fork([SIMPLE]), {**JOIN, "joinOn": ["s"]}),
         flow(switch(decisionCases={"0": []}), reads("${t.output.x} ${workflow.input.y}")),
@@ -102,6 +106,14 @@ def test_sound_definitions_pass(definition: WorkflowDef) -> None:
         (flow(SIMPLE, failureWorkflow="a{"), "failureWorkflow"),
         (flow(SIMPLE, variables={"v": deep(30)}), "variables"),
         (flow(SIMPLE, inputSchema={"type": "JSON", "data": deep(120)}), "inputSchema"),
+        (flow(SIMPLE, rateLimitConfig=[]), "rateLimitConfig"),
+        (flow(SIMPLE, rateLimitConfig={"rateLimitKey": 5}), "rateLimitConfig.rateLimitKey"),
+        (flow(SIMPLE, rateLimitConfig={"rateLimitKey": "${s.output.x}"}),
+         "rateLimitConfig.rateLimitKey"),
+        (flow(SIMPLE, rateLimitConfig={"rateLimitKey": "${workflow.secrets.x}"}),
+         "rateLimitConfig.rateLimitKey"),
+        *[(flow(SIMPLE, rateLimitConfig={"concurrentExecLimit": limit}),
+           "rateLimitConfig.concurrentExecLimit") for limit in (-1, 1.5, "2", True)],
         (flow(SIMPLE, outputParameters={"o": "${gone.output}"}), "outputParameters.o"),
         (flow({**SIMPLE, "name": ""}), "tasks[0].name"),
         (flow({**SIMPLE, "taskReferenceName": ""}), "tasks[0].taskReferenceName"),
@@ -194,11 +206,13 @@ def test_a_fault_is_refused_at_its_place(definition: WorkflowDef, place: str) ->
 
 def test_what_is_hardly_meant_is_said_with_its_place_and_not_refused() -> None:
     branch = {**of_type("EVENT", sink="sqs:queue"), "taskReferenceName": "e"}
-    definition = flow(fork([SIMPLE], [branch]), {**JOIN, "joinOn": []})
+    join = {**JOIN, "joinOn": []}
+    definition = flow(fork([SIMPLE], [branch]), join, rateLimitConfig={"policy": "REJECT"})
     assert not places(definition)
     assert [warning.place for warning in warnings_of(definition)] == [
         "tasks[0].forkTasks[1][0].sink",
         "tasks[1].joinOn",
+        "rateLimitConfig.policy",
     ]
 
 
@@ -249,8 +263,9 @@ def keyed(config: object) -> WorkflowDef:
          "expected a reference of this definition, found gone"),
         ({"key": "${workflow.secrets.s}"}, ".key",
          "expected no secret (not built yet), found workflow.secrets.s"),
-        ({"key": "${s.output[?(@.a)]}"}, ".key",
-         "expected a plain path like task.output.name, found s.output[?(@.a)] (not built yet)"),
+        ({"key": "${$..x}"}, ".key",
+         "expected a path that begins with workflow or a task, like task.output.name or"
+         + " task.output.list[?(@.n > 1)], found $..x"),
     ],
 )  # fmt: skip
 def test_s_043_a_bad_cache_config_is_refused(config: object, place: str, message: str) -> None:

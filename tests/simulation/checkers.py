@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from podium.engine.changes import ready_of
+from podium.engine.gate import is_shut, ready_gate, slot_of
 from podium.engine.lifecycle import TASK_NEXT
 from podium.engine.settle import is_final
 from podium.model.execution import TaskStatus
@@ -110,6 +111,7 @@ class Checker:
             self._check_task(fold, task)
         for task in tasks:
             self._check_lease(task, commands)
+        self._check_gate(header)
         self._check_counts(header, tasks)
         await self._check_entries(header, tasks)
         if header.status.terminal:
@@ -145,8 +147,18 @@ class Checker:
         most = task.limits.concurrent
         expect(len(running) <= most, f"at most {most} run at once", sorted(running))
 
+    def _check_gate(self, header: ExecutionHeader) -> None:
+        """No more executions of one key have a slot than their limit."""
+        gate = header.gate
+        if gate is None:
+            return
+        running = self._running.setdefault(gate.queue.task_type, set())
+        (running.add if slot_of(header.id, gate) else running.discard)(header.id)
+        most = gate.limits.concurrent
+        expect(len(running) <= most, f"at most {most} executions run", sorted(running))
+
     def _check_counts(self, header: ExecutionHeader, tasks: Sequence[TaskRecord]) -> None:
-        if header.pending:
+        if header.pending or is_shut(header):
             return
         expected = 0
         if not header.status.terminal:
@@ -166,7 +178,8 @@ class Checker:
             for each in await self._store.ready([part])
             if each.task_id.startswith(prefix)
         }
-        records = {task.id: ready for task in tasks if (ready := ready_of(task)) is not None}
+        found = [*map(ready_of, tasks), ready_gate(header.id, header.gate)]
+        records = {ready.task_id: ready for ready in found if ready is not None}
         expect(stored == records, f"ready entries are {records}", stored)
         due = {
             (entry.deadline.task_id, entry.deadline.kind): entry.deadline.at_ms

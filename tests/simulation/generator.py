@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from podium.model.definition import TaskDef
 
@@ -29,6 +30,8 @@ TYPES = (*dict.fromkeys(KINDS), "fatal")
 POLLED = "polled"
 RETRIES = 60
 RESPONSE_S = 20
+LIMITED_OF = 3
+"""One in so many plans has children of which only two may run at a time."""
 PATIENT_S = 3_600
 """Longer than any run: these types come back by lost leases alone."""
 
@@ -93,8 +96,9 @@ class Generator:
 
     def _definition(self, name: str, *, depth: int, main: bool) -> Block:
         block = self._sequence(depth, most=4)
+        limited = self._limited() if main and crc32(name.encode()) % LIMITED_OF == 0 else []
         ending = self._ending() if main else None
-        tasks = block.tasks + (ending or [])
+        tasks = block.tasks + limited + (ending or [])
         outputs = {ref: f"${{{ref}.output.v}}" for ref in block.sure}
         if main and self._plan.output is None:
             self._plan.output = dict(block.sure)
@@ -257,6 +261,25 @@ class Generator:
             after.tasks[0]["inputParameters"]["from_child"] = f"${{{ref}.output.{first}}}"
         return Block([task, *after.tasks], after.sure)
 
+    def _limited(self) -> list[Json]:
+        """A fork of the same child, of which fewer may run at a time. Nothing is drawn for it."""
+        name = f"{self._plan.name}.limited"
+        kinds = ("slow", "ok", "hang")
+        self._plan.definitions.append(
+            {
+                "name": name,
+                "tasks": [{"name": each, "taskReferenceName": each} for each in kinds],
+                "rateLimitConfig": {"concurrentExecLimit": 2, "rateLimitKey": "${workflow.name}"},
+            }
+        )
+        refs = [self._ref("limited") for _ in range(5)]
+        params = {"name": name, "version": 1}
+        branches = [[{**task_of("SUB_WORKFLOW", ref), "subWorkflowParam": params}] for ref in refs]
+        return [
+            {**task_of("FORK_JOIN", self._ref("fork")), "forkTasks": branches},
+            {**task_of("JOIN", self._ref("join")), "joinOn": refs},
+        ]
+
     def _ending(self) -> list[Json] | None:
         """Something that ends the main workflow, after everything else has run."""
         kind = self._random.choice(["none", "none", "none", "fatal", "terminate", "permissive"])
@@ -288,3 +311,7 @@ class Generator:
                 *never.tasks,
             ]
         return None
+
+
+def task_of(kind: str, ref: str) -> Json:
+    return {"name": ref, "taskReferenceName": ref, "type": kind}

@@ -233,3 +233,21 @@ def test_a_task_that_moves_often_does_not_grow_its_heap() -> None:
         queue.drop("other")
     assert queue.head() == (9_999, "moving")
     assert queue.entries <= STALE_HEAP_FACTOR * 2 + STALE_HEAP_MIN + 2
+
+
+def test_a_type_of_which_nothing_is_left_takes_no_room() -> None:
+    # Given a type of which a task holds a slot, and a wish for more
+    queues = Queues()
+    queues.push_assign(ready(1, ONE), 0)
+    queues.want(("a", "poll"), QUEUE, 5, limits=ONE, now_ms=0)
+    queues.hold(task(1), QUEUE)
+    queues.drop(task(1), QUEUE)
+    # When the wish is withdrawn, then only once the slot is free it is forgotten
+    queues.want(("a", "poll"), QUEUE, 0, limits=UNLIMITED, now_ms=0)
+    assert len(queues._types) == 1
+    assert queues.push_assign(ready(2, ONE), 0) == Waiting("backlog")
+    assert queues.want(("a", "poll"), QUEUE, 5, limits=ONE, now_ms=0).claims == ()
+    queues.drop(task(2), QUEUE)
+    queues.free(task(1), QUEUE)
+    queues.want(("a", "poll"), QUEUE, 0, limits=UNLIMITED, now_ms=0)
+    assert len(queues._types) == 0

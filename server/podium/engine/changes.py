@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
 
+from podium.engine.gate import ready_gate, slot_of
 from podium.engine.timing import has
 from podium.engine.transition import ReleaseSlot, Transition
 from podium.model.execution import HistoryRow, TaskChange, TaskRecord, TaskStatus
@@ -19,6 +20,7 @@ from podium.model.queue import Deadline, Ready
 if TYPE_CHECKING:
     from podium.engine.state import State
     from podium.engine.transition import Effect
+    from podium.model.execution import GateRecord
     from podium.model.queue import DeadlineKind, Queue
 
 Pair: TypeAlias = tuple[TaskRecord | None, TaskRecord]
@@ -128,6 +130,19 @@ class Differences:
                 ReleaseSlot(task_id=after.id, queue=after.queue, limits=after.limits)
             )
 
+    def add_gate(self, workflow_id: str, before: GateRecord | None, after: GateRecord) -> None:
+        """Take the gate's difference in; `before` may be one that ended in this draft."""
+        was, now = ready_gate(workflow_id, before), ready_gate(workflow_id, after)
+        if was is not None and was != now:
+            self.unready.append(was.task_id)
+        if now is not None and was != now:
+            self.ready.append(now)
+        had, has_now = slot_of(workflow_id, before), slot_of(workflow_id, after)
+        if had and had != has_now:
+            self.unslotted.append(had)
+        if has_now and had != has_now:
+            self.slots.append((has_now, after.queue))
+
 
 def change_of(before: TaskRecord | None, after: TaskRecord) -> TaskChange:
     """The history's line for one task."""
@@ -157,7 +172,7 @@ def collect(draft: State, actor: str) -> Transition | None:
         found.add(before, after)
     tasks, attempts, branches = draft.tasks, draft.attempts, draft.branches
     created = draft.stored_header is None
-    workflow_deadline(draft, found)
+    header_changes(draft, found)
     position = header.history_position + 1
     header = replace(header, updated_ms=draft.now_ms, history_position=position)
     unheld = set(found.held)
@@ -196,11 +211,15 @@ def collect(draft: State, actor: str) -> Transition | None:
     )
 
 
-def workflow_deadline(draft: State, found: Differences) -> None:
-    """Arm or disarm the execution's own deadline as its header says."""
-    old = draft.stored_header.deadline_ms if draft.stored_header else 0
-    new = draft.head.deadline_ms
+def header_changes(draft: State, found: Differences) -> None:
+    """Arm or disarm the execution's own deadline as its header says; take its gate's change in."""
+    stored, header = draft.stored_header, draft.head
+    old, new = stored.deadline_ms if stored else 0, header.deadline_ms
     if new and new != old:
         found.armed.append(Deadline("", "workflow", new))
     elif old and not new:
         found.disarmed.append(("", "workflow"))
+    if header.gate is not None:
+        former = stored.gate if stored else None
+        if header.gate is not former:
+            found.add_gate(header.id, former, header.gate)

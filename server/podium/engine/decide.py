@@ -33,6 +33,7 @@ from podium.engine.command import (
     Verdict,
 )
 from podium.engine.drive import driven
+from podium.engine.gating import grant_gate, is_for_gate
 from podium.engine.leases import LeaseCommand, lease_command
 from podium.engine.outside import continue_, fail_failure_workflow, start, terminate
 from podium.engine.pausing import pause, reset_callbacks, unpause
@@ -69,7 +70,10 @@ def decide(draft: Draft, command: Command, now_ms: int) -> Asking[Outcome]:
         raise Rejected("NOT_FOUND", f"No such workflow found by id: {draft.workflow_id}")
     draft.now_ms = max(now_ms, draft.now_ms, header.updated_ms if header else 0)
     if isinstance(command, GrantLease):  # the most frequent one: no step follows from it
-        outcome = yield from lease_command(draft, command)
+        if draft.head.gate is not None and is_for_gate(draft, command.task_id):
+            outcome = grant_gate(draft, command)
+        else:
+            outcome = yield from lease_command(draft, command)
     elif isinstance(command, OUTSIDE):
         outcome = yield from outside(draft, command)
     elif isinstance(command, CONTROL):

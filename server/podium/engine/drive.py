@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from podium.engine.again import retry
 from podium.engine.ending import complete, end_execution, leave_cursor, terminate_by_task
+from podium.engine.gate import is_shut
 from podium.engine.gathering import OutputTooLarge
 from podium.engine.graph import NONE, Place, branch_graph
 from podium.engine.identity import task_key
@@ -64,7 +65,8 @@ def work_off(draft: State) -> Asking[None]:
             return
         yield from take(draft, step)
     header = draft.head
-    if header.open_count == 0 and not header.pending and header.status is WorkflowStatus.RUNNING:
+    done = header.open_count == 0 and not header.pending
+    if done and header.status is WorkflowStatus.RUNNING and not is_shut(header):
         yield from complete(draft)
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from podium.engine.enforce import output_fault
 from podium.engine.evaluation import evaluate_map, want_gathered
+from podium.engine.gate import end_gate
 from podium.engine.gathering import GATHERING, OutputTooLarge
 from podium.engine.identity import failure_workflow_id
 from podium.engine.leases import end_attempt
@@ -99,6 +100,7 @@ def finish(
 def close(draft: State, status: WorkflowStatus, reason: str | None) -> None:
     """The header of an ended execution."""
     draft.set_status(status)
+    end_gate(draft)
     reason = reason[:WORKFLOW_REASON_CHARS_LIMIT] if reason else reason
     draft.header = replace(
         draft.head,

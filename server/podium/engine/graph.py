@@ -95,6 +95,13 @@ class Loops(msgspec.Struct, frozen=True, eq=False):
     """All references of the graph, where it has loops."""
 
 
+class RunLimit(msgspec.Struct, frozen=True, eq=False):
+    """What rateLimitConfig says: at most `concurrent` executions of one evaluated `key` run."""
+
+    concurrent: int
+    key: Template
+
+
 class Graph(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A compiled definition, or one element of a dynamic fork (whose `definition` has no tasks)."""
 
@@ -106,6 +113,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     loops: Loops
     checks: Checks | None = None
     """What the definition enforces."""
+    run_limit: RunLimit | None = None
 
     @property
     def root(self) -> int:
@@ -278,7 +286,21 @@ def graph_of(definition: WorkflowDef, tasks: Sequence[WorkflowTask]) -> Graph:
         output=output,
         loops=loops_of(nodes, output),
         checks=checks_of(definition),
+        run_limit=run_limit_of(definition),
     )
+
+
+def run_limit_of(definition: WorkflowDef) -> RunLimit | None:
+    """None where there is no limit, or, in a definition stored before it was checked, none that can
+    be read.
+    """
+    config = definition.rate_limit_config
+    if not isinstance(config, dict):
+        return None
+    limit, key = config.get("concurrentExecLimit"), config.get("rateLimitKey")
+    if not isinstance(limit, int) or limit <= 0:
+        return None
+    return RunLimit(limit, compile_value(key if isinstance(key, str) else ""))
 
 
 def loops_of(nodes: tuple[Node, ...], output: Template) -> Loops:

@@ -26,6 +26,7 @@ from podium.engine.ending import (
 )
 from podium.engine.enforce import require_input
 from podium.engine.gathering import OutputTooLarge
+from podium.engine.gating import GATE_SWEEP, open_gate, wait_at_gate
 from podium.engine.graph import NONE
 from podium.engine.lifecycle import require_state
 from podium.engine.limits import WORKFLOW_REASON_CHARS_LIMIT
@@ -48,7 +49,7 @@ SWEEPS: Final = {
     "retry": retry,
     "retry_children": retry_children,
 }
-"""What a Continue takes up again, by the name in its cursor."""
+"""What a Continue takes up again, by the name in its cursor; see also `pass_gate`."""
 
 
 def start(draft: State, command: Start) -> Asking[Outcome]:
@@ -89,9 +90,27 @@ def start(draft: State, command: Start) -> Asking[Outcome]:
         idempotency_key=command.idempotency_key,
         depth=command.parent.depth if command.parent else 0,
     )
+    if draft.graph.run_limit is None or not (yield from wait_at_gate(draft, "")):
+        run_root(draft)
+    return Outcome(Verdict.OK)
+
+
+def run_root(draft: State) -> None:
+    """Put the first task on the list."""
     if draft.graph.root != NONE:
         draft.later.append(Step("run", draft.graph.root))
-    return Outcome(Verdict.OK)
+
+
+def pass_gate(draft: State) -> Asking[None]:
+    """What waited at the gate goes on, unless that is done or the execution is paused (S-047)."""
+    gate = open_gate(draft)
+    if gate is None:
+        return
+    if not gate.then:
+        run_root(draft)
+        return
+    yield from SWEEPS[gate.then](draft)
+    yield from release(draft)
 
 
 def terminate(draft: State, command: Terminate) -> Asking[Outcome]:
@@ -128,7 +147,8 @@ def continue_(draft: State, command: Continue) -> Asking[Outcome]:
         raise Rejected("INVALID_ARGUMENT", "expected a cursor of this server") from None
     taken = yield from resume(draft, cursor)
     if taken and cursor.sweep and draft.running:
-        yield from SWEEPS[cursor.sweep](draft)
+        go_on = pass_gate if cursor.sweep == GATE_SWEEP else SWEEPS[cursor.sweep]
+        yield from go_on(draft)
     return Outcome(Verdict.OK if taken else Verdict.NOOP)
 
 

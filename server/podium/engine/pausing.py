@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from podium.engine.command import Outcome, Verdict
 from podium.engine.ending import leave_sweep
+from podium.engine.gating import go_on_if_granted
 from podium.engine.lifecycle import require_state
 from podium.engine.schedule import definition_of, locate
 from podium.engine.state import known_tasks, want_all
@@ -48,7 +49,8 @@ def unpause(draft: State) -> Asking[Outcome]:
         last_retried_ms=draft.now_ms,
         deadline_ms=workflow_deadline_ms(draft.graph.definition, draft.now_ms),
     )
-    yield from release(draft)
+    if not go_on_if_granted(draft):
+        yield from release(draft)
     return Outcome(Verdict.OK)
 
 

@@ -30,7 +30,7 @@ def recount(draft: State) -> Asking[None]:
     tasks = waiting_for(draft, lambda _: True)
     draft.header = replace(
         draft.head,
-        open_count=sum(not is_final(replace(task, unsettled=False)) for task in tasks),
+        open_count=sum(not is_final(as_of_the_end(draft, task)) for task in tasks),
         permissive_failures=(),
         permissive_failure_count=0,
     )
@@ -43,13 +43,21 @@ def recount(draft: State) -> Asking[None]:
         settled_before(draft, place, task)
 
 
+def as_of_the_end(draft: State, task: TaskRecord) -> TaskRecord:
+    """What had ended unsettled before the end is looked at here; what ended since, while nothing
+    went on, is settled when it does.
+    """
+    old = task.unsettled and task.end_ms <= draft.head.last_retried_ms
+    return replace(task, unsettled=False) if old else task
+
+
 def settled_before(draft: State, place: Place, task: TaskRecord) -> None:
     """What an ended task led to. One that was made in this very decision has its steps."""
     if task.unsettled:
-        task = replace(task, unsettled=False)
+        task = as_of_the_end(draft, task)
         draft.reopen(task)
     if not is_final(task):
-        return  # it failed again at once, and its next attempt is on the way
+        return  # it is not settled yet, or failed again at once and is tried again
     if not task.status.successful:
         note_permissive(draft, task)
     before = draft.tasks.before(task.key)

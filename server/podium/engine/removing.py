@@ -6,12 +6,13 @@ execution that ends meanwhile takes it up again when it goes on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from podium.engine.caching import named
 from podium.engine.evaluation import evaluate_map
+from podium.engine.gate import FROM_THE_START
 from podium.engine.gathering import latest
 from podium.engine.graph import NONE
 from podium.engine.operators.do_while import items_of, progress
@@ -27,7 +28,6 @@ from podium.engine.schedule import (
 )
 from podium.engine.settle import enter
 from podium.engine.state import known_tasks
-from podium.engine.timing import workflow_deadline_ms
 from podium.engine.work import Step
 from podium.model.execution import JoinRecord, TaskStatus
 from podium.model.payload import Payload
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from podium.engine.graph import Place
     from podium.engine.state import Asking, State
     from podium.model.execution import RerunRecord, TaskRecord
-
-FROM_THE_START: Final = ""
 
 
 def remove_left(draft: State, rerun: RerunRecord) -> Asking[bool]:
@@ -122,7 +120,6 @@ def begin_whole(draft: State) -> None:
         task_count=0,
         last_key="",
         last_retried_ms=0,
-        deadline_ms=workflow_deadline_ms(definition, draft.now_ms),
     )
     draft.variables = Payload.of(definition.variables)
     if draft.graph.root != NONE:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from podium.engine.command import Outcome, Rejected, Retry, Revive, Verdict
 from podium.engine.ending import leave_sweep, tell_parent
+from podium.engine.gating import wait_at_gate
 from podium.engine.leases import current_attempt
 from podium.engine.lifecycle import NOTHING, require_state
 from podium.engine.operators.table import operator_of
@@ -130,12 +131,15 @@ def retry_children(draft: State) -> Asking[None]:
 
 def try_again(draft: State, sweep: str) -> Asking[None]:
     """As many of the tasks that had failed as one transition holds; after the last, recount. Where
-    the execution runs again from some point on, what is behind that is removed before.
+    the execution runs again from some point on, what is behind that is removed before; where only
+    so many may run, it then waits for a slot.
     """
     yield from want_all(draft)
     rerun = draft.head.rerun
     if rerun is not None and not (yield from remove_left(draft, rerun)):
         leave_sweep(draft, sweep)
+        return
+    if draft.graph.run_limit is not None and (yield from wait_at_gate(draft, sweep)):
         return
     since_ms = draft.head.last_retried_ms
     for task in waiting_for(draft, lambda task: unsuccessful(task) and task.end_ms <= since_ms):

@@ -13,11 +13,12 @@ from msgspec.structs import replace
 from podium.engine.command import Outcome, Rejected, Rerun, Restart, Verdict
 from podium.engine.ending import tell_parent
 from podium.engine.enforce import require_input
+from podium.engine.gate import FROM_THE_START
 from podium.engine.gathering import latest
 from podium.engine.identity import split_task_id
 from podium.engine.lifecycle import require_state
 from podium.engine.reach import behind
-from podium.engine.removing import FROM_THE_START, takes_input
+from podium.engine.removing import takes_input
 from podium.engine.reopening import reopen_execution, require_settled, try_again
 from podium.engine.schedule import await_again, locate
 from podium.engine.settle import JOINS

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from podium.engine.enforce import admitted, is_checked, judged
+from podium.engine.gate import is_shut
 from podium.engine.gathering import latest
 from podium.engine.graph import NONE
 from podium.engine.identity import reference_in, task_key
@@ -50,7 +51,8 @@ def settle(draft: State, key: str) -> Asking[None]:
     place = yield from locate(draft, task)
     if is_checked(place, task) and not judged_before(draft, task):
         task = yield from judged(draft, place, task)
-    if draft.head.status is WorkflowStatus.PAUSED:
+    header = draft.head
+    if header.status is WorkflowStatus.PAUSED or (header.gate is not None and is_shut(header)):
         draft.put(task, replace(task, unsettled=True))
         return
     yield from follow(draft, place, task)

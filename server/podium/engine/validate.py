@@ -137,6 +137,27 @@ def header_problems(definition: WorkflowDef) -> Iterator[Problem]:
     yield from check_depth("variables", definition.variables)
     yield from check_depth("metadata", definition.metadata)
     yield from schema_problems("", definition)
+    yield from run_limit_problems(definition.rate_limit_config)
+
+
+def run_limit_problems(config: JsonValue) -> Iterator[Problem]:
+    """How many executions may run, of which (S-047). No task has run when the key is evaluated."""
+    place = "rateLimitConfig"
+    if config is None:
+        return
+    if not isinstance(config, dict):
+        yield Problem(place, f"expected an object, found {shown(config)}")
+        return
+    key, limit = config.get("rateLimitKey"), config.get("concurrentExecLimit")
+    if isinstance(key, str):
+        yield from check_expressions(f"{place}.rateLimitKey", key, Known({}, closed=True))
+    elif key is not None:
+        yield Problem(f"{place}.rateLimitKey", f"expected text, found {shown(key)}")
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
+        yield Problem(
+            f"{place}.concurrentExecLimit",
+            f"expected a whole number of 0 or more, found {shown(repr(limit))}",
+        )
 
 
 def placed_problems(placed: Placed, known: Known) -> Iterator[Problem]:

@@ -101,6 +101,8 @@ def check_expressions(place: str, value: JsonValue, known: Known) -> Iterator[Pr
 
 def check_uses(where: str, uses: Uses, known: Known) -> Iterator[Problem]:
     """What an expression reads is there."""
+    some = "expected a reference of this definition"
+    expected = some if known.loops or not known.closed else "expected workflow and no task"
     for path in uses.unsupported:
         yield Problem(
             where,
@@ -110,7 +112,7 @@ def check_uses(where: str, uses: Uses, known: Known) -> Iterator[Problem]:
     for path in uses.secrets:
         yield Problem(where, f"expected no secret (not built yet), found {shown(path)}")
     for reference in sorted(uses.refs - known.loops.keys() if known.closed else ()):
-        yield Problem(where, f"expected a reference of this definition, found {shown(reference)}")
+        yield Problem(where, f"{expected}, found {shown(reference)}")
 
 
 def check_cache_key(placed: Placed, known: Known) -> Iterator[Problem]:

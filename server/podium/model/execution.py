@@ -195,6 +195,28 @@ class RerunRecord(Stored, frozen=True):
     """Whether that task itself is made anew; it waits again otherwise."""
 
 
+class GateState(StrEnum):
+    """waiting → granted (it has a slot) → open (its tasks run) → ended (the slot is free again)."""
+
+    WAITING = "waiting"
+    GRANTED = "granted"
+    OPEN = "open"
+    ENDED = "ended"
+
+
+class GateRecord(Stored, frozen=True):
+    """Where an execution waits while as many as its rateLimitConfig allows are running (S-047)."""
+
+    number: int
+    """Which of the execution's gates it is: each retry, restart and rerun waits at its own."""
+    queue: Queue
+    limits: Limits
+    score: int
+    state: GateState = GateState.WAITING
+    then: str = ""
+    """The sweep that goes on behind it; "" = the run begins."""
+
+
 class ExecutionHeader(Stored, frozen=True):
     """State of an execution that each commit rewrites; its size does not grow with the tasks."""
 
@@ -243,7 +265,9 @@ class ExecutionHeader(Stored, frozen=True):
     skipped: tuple[str, ...] = ()
     """References of tasks that were skipped before they were scheduled."""
     rerun: RerunRecord | None = None
-    """Set while a restart or rerun removes what the former run left."""
+    """Set while a restart or rerun removes what the former run left, or waits to begin."""
+    gate: GateRecord | None = None
+    """The latest one; None where the number of its kind that run at a time has no limit."""
 
 
 class TaskChange(msgspec.Struct, frozen=True, array_like=True):

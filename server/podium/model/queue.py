@@ -21,6 +21,15 @@ class Queue(msgspec.Struct, frozen=True, array_like=True):
     domain: str = ""
 
 
+GATES: Final = "gate\x1f"
+"""How the names of gates' queues begin (S-047); no task has a name with a control character."""
+
+
+def gate_queue(workflow: str, key: str) -> Queue:
+    """Where executions of a workflow wait whose evaluated rateLimitKey is `key`."""
+    return Queue(f"{GATES}{workflow}\x1f{key}")
+
+
 class Limits(msgspec.Struct, frozen=True, array_like=True):
     """Admission limits of a task type; 0 = none (S-559, S-560)."""
 

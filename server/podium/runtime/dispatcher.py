@@ -13,18 +13,19 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from podium.engine.command import GrantLease, Outcome, Verdict
+from podium.engine.command import GrantLease, Outcome
 from podium.model.execution import Lease
 from podium.model.queue import UNLIMITED, Queue, Ready
 from podium.runtime.clock import spawn
+from podium.runtime.gates import Gates, is_gate
 from podium.runtime.letter import Parked
-from podium.runtime.seats import QueueState, WorkerSeat
-from podium.store.port import Assigned, Claim, Release, Settle, StoreError
+from podium.runtime.seats import QueueState, WorkerSeat, free, granted
+from podium.store.port import Assigned, Release, Settle, StoreError, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from podium.model.execution import ExecutionHeader, TaskRecord
+    from podium.model.execution import ExecutionHeader
     from podium.model.queue import LeaseKind
     from podium.runtime.clock import Clock
     from podium.runtime.executor import Executor
@@ -47,7 +48,7 @@ class Dispatcher:
         self._store = store
         self._clock = clock
         self._executor = executor
-        self._limiter = limiter
+        self._gates = Gates(limiter, self)
         self.incarnation = incarnation
         self.bus: Bus
         self._queues: dict[Queue, QueueState] = {}
@@ -83,7 +84,7 @@ class Dispatcher:
             return
         if any(self._should_ask(state, kind) for kind in KINDS):
             state.asking = True
-            asyncio.get_running_loop().call_soon(self._ask_soon, state)
+            asyncio.get_running_loop().call_soon(lambda: spawn(self._tasks, self._ask(state)))
         elif any(state.told[kind] > 0 and state.credit(kind) == 0 for kind in KINDS):
             self._later(state, WITHDRAW_MS)
 
@@ -191,9 +192,10 @@ class Dispatcher:
         results = await self._store.release([release for release, _ in releases])
         for (release, done), result in zip(releases, results, strict=True):
             done()
-            if result is not None:
-                ready = Ready("", release.queue, 0, release.limits)
-                self._pushed(ready, result)
+            # Of a gate's queue that seems empty somebody may hold a claim: ask.
+            found = result or (Waiting("backlog") if is_gate(release.queue) else None)
+            if found is not None:
+                self._pushed(Ready("", release.queue, 0, release.limits), found)
 
     def _pushed(self, ready: Ready, result: PushResult) -> None:
         if isinstance(result, Assigned):
@@ -202,6 +204,7 @@ class Dispatcher:
         state = self._state(ready.queue)
         if result.reason == "backlog":
             state.backlog = True
+            self._gates.waited_for(state, ready.limits)
             self.credit_changed(ready.queue)
         elif result.reason == "limited":
             state.backlog = True
@@ -212,10 +215,10 @@ class Dispatcher:
 
     def _assigned(self, assigned: Assigned) -> None:
         """The queue chose a server for a task: store the lease for it."""
-        state = self._state(assigned.queue)
         if assigned.server != self.incarnation:
             self._grant_for(assigned)
             return
+        state = self._state(assigned.queue)
         state.told[assigned.kind] = max(state.told[assigned.kind] - 1, 0)
         worker = state.take(assigned.kind) if self.granting else None
         if worker is None:
@@ -233,12 +236,12 @@ class Dispatcher:
                 break
             except StoreError:
                 await self._clock.sleep(RETRY_MS)
-        self.push([Ready(assigned.task_id, assigned.queue, assigned.score)])
+        self.push([Ready(assigned.task_id, assigned.queue, assigned.score, state.limits)])
         self.credit_changed(assigned.queue)
 
     def _grant(self, task_id: str, queue: Queue, seat: WorkerSeat) -> None:
         def reply(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
-            task = _granted(outcome)
+            task = granted(outcome)
             if task is not None and header is not None:
                 self._settle(Settle(task_id, queue, hold=task.limits.limited))
                 seat.give(task, header)
@@ -253,7 +256,7 @@ class Dispatcher:
         """This server decides the lease, the worker is connected to another one."""
 
         def reply(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
-            task = _granted(outcome)
+            task = granted(outcome)
             if task is not None and header is not None:
                 hold = task.limits.limited
                 self._settle(Settle(assigned.task_id, assigned.queue, hold=hold))
@@ -283,6 +286,9 @@ class Dispatcher:
             await self._store.unclaim(task_id, queue)
         except StoreError:
             LOG.warning("unclaim of %s failed; its claim ends by itself", task_id)
+        state = self._state(queue)
+        if self._gates.waited_for(state, UNLIMITED):
+            self._later(state, RETRY_MS)
 
     # Asking
 
@@ -290,11 +296,9 @@ class Dispatcher:
         credit = state.credit(kind)
         return credit > 0 and (state.backlog or state.stale or state.told[kind] == 0)
 
-    def _ask_soon(self, state: QueueState) -> None:
-        spawn(self._tasks, self._ask(state))
-
     async def _ask(self, state: QueueState) -> None:
         """Claim for the credit there is, until the queue has nothing more or the credit is used."""
+        state.empty = False
         try:
             progress = True
             while progress:
@@ -309,10 +313,12 @@ class Dispatcher:
             self._later(state, RETRY_MS)
         finally:
             state.asking = False
+        if state.empty:
+            self._emptied(state.queue)
 
     async def _claim(self, state: QueueState, kind: LeaseKind) -> bool:
         """One `want`. True where tasks were claimed, so more may be there."""
-        limits = await self._limiter.limits(state.queue.task_type)
+        limits = await self._gates.limits(state)
         seats: list[WorkerSeat] = []
         while (worker := state.take(kind)) is not None:
             seats.append(self._seat(state.queue, worker))
@@ -321,19 +327,17 @@ class Dispatcher:
                 self.incarnation, state.queue, len(seats), kind=kind, limits=limits
             )
         except StoreError:
-            _free(seats, state.queue)
+            free(seats)
             raise
         # Where fewer came than asked for, the rest is noted as a wish: the queue will tell.
         state.backlog = result.backlog and len(result.claims) == len(seats)
         state.told[kind] = max(len(seats) - len(result.claims), 0)
         for claim in result.claims:
-            self._claimed(claim, state.queue, seats.pop(0))
-        _free(seats, state.queue)
+            self._grant(claim.task_id, state.queue, seats.pop(0))
+        free(seats)
         self._ask_at(state, result.at_ms)
+        state.empty = not (result.claims or result.backlog or result.at_ms)
         return bool(result.claims) and state.backlog
-
-    def _claimed(self, claim: Claim, queue: Queue, seat: WorkerSeat) -> None:
-        self._grant(claim.task_id, queue, seat)
 
     async def _tell(self, state: QueueState, kind: LeaseKind, count: int) -> None:
         state.told[kind] = count
@@ -360,6 +364,20 @@ class Dispatcher:
         state.retry = self._clock.call_later(delay_ms, again)
         state.retry_ms = at_ms
 
+    def _emptied(self, queue: Queue) -> None:
+        """Nothing is ready in it."""
+        state = self._queues.get(queue)
+        if state is not None:
+            state.backlog = False
+            self._gates.empty(queue)
+            self._forgets(state)
+
+    def _forgets(self, state: QueueState) -> bool:
+        """Whether there is nothing to know of the queue: keys of gates are without number."""
+        if state.idle:
+            self._queues.pop(state.queue, None)
+        return state.idle
+
     async def _look_again(self, state: QueueState) -> None:
         try:
             for kind in KINDS:
@@ -367,20 +385,10 @@ class Dispatcher:
                     await self._tell(state, kind, 0)
         except StoreError:
             self._later(state, RETRY_MS)
+        if self._forgets(state):
+            return
         state.stale = True
         self.credit_changed(state.queue)
-
-
-def _free(seats: list[WorkerSeat], queue: Queue) -> None:
-    for seat in seats:
-        seat.worker.unreserve(queue)
-
-
-def _granted(outcome: Outcome | Exception) -> TaskRecord | None:
-    """The leased task, or None where the grant was refused."""
-    if isinstance(outcome, Outcome) and outcome.verdict is Verdict.OK:
-        return outcome.task
-    return None
 
 
 def _workflow_of(task_id: str) -> str:

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from podium.engine.command import CloseChild
+from podium.engine.gate import gate_id
 from podium.model.parking import ParkedRecord
 from podium.store import codec
-from podium.store.port import PARKED, DefinitionRow, StoreError, partition_of
+from podium.store.port import PARKED, DefinitionRow, Release, StoreError, partition_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from podium.engine.command import Command
-    from podium.model.execution import ParentLink
+    from podium.model.execution import ExecutionHeader, GateRecord
     from podium.runtime.clock import Clock
     from podium.store.port import Store
 
@@ -46,8 +49,14 @@ class Repair(Protocol):
     async def __call__(self, workflow_id: str) -> None: ...
 
 
+class FreeSlot(Protocol):
+    """Lets a queue go on (runtime/dispatcher.py)."""
+
+    def __call__(self, release: Release, done: Callable[[], None]) -> None: ...
+
+
 class Parking:
-    """What is parked, as of the last look. `submit` and `repair` are set before it is used."""
+    """What is parked, as of the last look. Three links are set before it is used."""
 
     def __init__(self, *, store: Store, clock: Clock, incarnation: str) -> None:
         self._store = store
@@ -56,6 +65,7 @@ class Parking:
         self._parked: dict[str, ParkedRecord] = {}
         self.submit: Submit
         self.repair: Repair
+        self.free_slot: FreeSlot
 
     def holds(self, workflow_id: str) -> bool:
         """Whether the execution is set aside."""
@@ -104,7 +114,8 @@ class Parking:
         await self.refresh()
         if workflow_id not in self._parked:
             return False
-        parent = await self._parent_of(workflow_id)
+        header = await self._header_of(workflow_id)
+        parent = header.parent if header is not None else None
         if parent is not None:
             gone = CloseChild(
                 task_id=parent.task_id,
@@ -120,6 +131,8 @@ class Parking:
             until_ms = self._clock.now_ms() + TOMBSTONE_MS
             if loaded is None or await self._store.remove(workflow_id, loaded.version, until_ms):
                 await self._free(workflow_id)
+                if header is not None and header.gate is not None:
+                    self._free_gate(workflow_id, header.gate)
                 return True
         raise StoreError(f"{workflow_id} changes while it is parked")
 
@@ -128,8 +141,14 @@ class Parking:
         self._parked.pop(workflow_id, None)
         return found
 
-    async def _parent_of(self, workflow_id: str) -> ParentLink | None:
-        """None also where the header cannot be read: its parent then waits until it is told."""
+    def _free_gate(self, workflow_id: str, gate: GateRecord) -> None:
+        """Those that wait for its slot are let through (S-047)."""
+        self.free_slot(Release(gate_id(workflow_id, gate), gate.queue, gate.limits), lambda: None)
+
+    async def _header_of(self, workflow_id: str) -> ExecutionHeader | None:
+        """None also where it cannot be read: its parent then waits until it is told, and its slot
+        is used by whoever comes next.
+        """
         loaded = await self._store.load(workflow_id, [codec.HEADER_FIELD])
         if loaded is None:
             return None
@@ -138,7 +157,7 @@ class Parking:
         except (codec.StoredFormatUnknown, msgspec.DecodeError):
             LOG.warning("workflow %s cannot be read, so its parent is not told", workflow_id)
             return None
-        return header.parent if header is not None else None
+        return header
 
     async def _drop_effects(self, workflow_id: str) -> None:
         partition = partition_of(workflow_id)

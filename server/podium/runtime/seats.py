@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from podium.engine.command import Outcome, Verdict
 from podium.model.execution import Lease
+from podium.model.queue import UNLIMITED
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from podium.model.execution import ExecutionHeader, TaskRecord
     from podium.model.queue import LeaseKind, Limits, Queue
@@ -62,6 +64,8 @@ class QueueState:
     __slots__ = (
         "asking",
         "backlog",
+        "empty",
+        "limits",
         "queue",
         "resting",
         "retry",
@@ -73,10 +77,14 @@ class QueueState:
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
+        self.limits: Limits = UNLIMITED
+        """Of a gate's queue; of others the limiter knows them."""
         self.workers: deque[Worker] = deque()
         self.backlog = False
         self.told: dict[LeaseKind, int] = {"stream": 0, "poll": 0}
         self.asking = False
+        self.empty = False
+        """When it was asked last, nothing was in it, not even what others claimed."""
         self.stale = False
         """A limit or somebody's claim has ended: ask although a wish is noted."""
         self.resting = False
@@ -92,6 +100,12 @@ class QueueState:
             if (kind is None or worker.kind == kind) and worker.credit(self.queue) > 0:
                 return worker
         return None
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is known of the queue that a new one would not know."""
+        busy = self.workers or self.backlog or self.asking or self.retry is not None
+        return not busy and not any(self.told.values())
 
     def credit(self, kind: LeaseKind) -> int:
         return sum(worker.credit(self.queue) for worker in self.workers if worker.kind == kind)
@@ -123,5 +137,21 @@ class WorkerSeat:
         self.worker.give(task, header)
 
     def give_back(self) -> None:
-        self.worker.unreserve(self._queue)
+        self.unreserve()
         self._freed(self._queue)
+
+    def unreserve(self) -> None:
+        self.worker.unreserve(self._queue)
+
+
+def free(seats: Sequence[WorkerSeat]) -> None:
+    """Give back credits that were reserved to ask for tasks; who asked knows of it."""
+    for seat in seats:
+        seat.unreserve()
+
+
+def granted(outcome: Outcome | Exception) -> TaskRecord | None:
+    """The leased task, or None where the grant was refused."""
+    if isinstance(outcome, Outcome) and outcome.verdict is Verdict.OK:
+        return outcome.task
+    return None

@@ -162,6 +162,7 @@ class Runtime:
         self.deciding.aftermath = aftermath
         self.deciding.pollers = self.polls
         self.parking.submit, self.parking.repair = self.executor.submit, self._take_up
+        self.parking.free_slot = self.dispatcher.release
         self.bus.on_changed = self.watch.changed
         self.bus.on_registry = self._refresh_soon
         self.members.on_beat = self._beat

@@ -161,6 +161,12 @@ class TypeQueue:
         if self.slots.pop(task_id, None) is not None:
             self._flying_slots -= task_id in self.flights
 
+    @property
+    def idle(self) -> bool:
+        """Nothing is in it, counts or is waited for."""
+        busy = self.flights or self.slots or self.starts
+        return not busy and not any(each.places or each.wishes for each in self.domains.values())
+
     def flight_end(self) -> int:
         """When the first claim ends; 0 without claims."""
         end = self._first_end()
@@ -251,6 +257,8 @@ class Queues:
             waiting.wishes.pop(wish, None)
         if blocked is None and count > 0 and not claims:
             blocked = of.flight_end()
+        if count == 0 and of.idle:
+            del self._types[of.task_type]
         return WantResult(tuple(claims), waiting.head() is not None, blocked or 0)
 
     def place(self, ready: Ready) -> None:
