@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from tests.bench import bombs, lags, redelivery, sizes, waits
 from tests.bench import plan as loads
-from tests.bench import redelivery
 from tests.bench.burning_server import BURNING_EVENT
 from tests.bench.definitions import register
 from tests.bench.figures import Bar, Figure, figure, percentile, ratio
@@ -134,6 +134,26 @@ async def measure_redelivery(plan: Plan) -> list[Figure]:
     return await redelivery.measure_redelivery(PODIUM_COMMAND, plan)
 
 
+async def measure_sizes(plan: Plan) -> list[Figure]:
+    """A fork and a loop of 10,000 beside those of 100."""
+    return await sizes.measure_sizes(PODIUM_COMMAND, plan)
+
+
+async def measure_lags(plan: Plan) -> list[Figure]:
+    """From one task to the next, over a JOIN, a child's end, a freed slot."""
+    return await lags.measure_lags(PODIUM_COMMAND, plan)
+
+
+async def measure_bombs(plan: Plan) -> list[Figure]:
+    """Script bombs and the work beside them."""
+    return await bombs.measure_bombs(PODIUM_COMMAND, plan, load(plan))
+
+
+async def measure_waits(plan: Plan) -> list[Figure]:
+    """Executions in WAIT."""
+    return await waits.measure_waits(PODIUM_COMMAND, plan)
+
+
 MEASUREMENTS: Final[dict[str, Measurement]] = {
     "echo": measure_echo,
     "one-task": measure_one_task,
@@ -142,6 +162,10 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
     "burning": measure_burning,
     "idle": measure_idle,
     "redelivery": measure_redelivery,
+    "sizes": measure_sizes,
+    "lags": measure_lags,
+    "bombs": measure_bombs,
+    "waits": measure_waits,
 }
 
 
@@ -171,8 +195,13 @@ def saturate(server: Server, shape: Shape, plan: Plan) -> Saturate:
 
 def pace(server: Server, plan: Plan) -> Pace:
     """The load of the latencies: 20 workflows/s."""
+    return load(plan, server.target)
+
+
+def load(plan: Plan, target: str = "") -> Pace:
+    """The same, for a server to come."""
     return Pace(
-        server.target,
+        target,
         ONE_TASK,
         interval_ms=loads.PACE_INTERVAL_MS,
         warm_up_count=plan.paced_warm_up_count,

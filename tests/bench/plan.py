@@ -21,6 +21,7 @@ class Plan:
     paced_warm_up_count: int
     paced_count: int
     idle_ms: int
+    waits_ms: int
 
 
 # 200 paced starts a round: their p99 is the third slowest, not a single stall of the machine.
@@ -31,6 +32,7 @@ FULL = Plan(
     paced_warm_up_count=20,
     paced_count=200,
     idle_ms=2_000,
+    waits_ms=60_000,
 )
 QUICK = Plan(
     rounds=3,
@@ -39,4 +41,5 @@ QUICK = Plan(
     paced_warm_up_count=10,
     paced_count=60,
     idle_ms=2_000,
+    waits_ms=10_000,
 )

@@ -265,7 +265,7 @@ def keyed(config: object) -> WorkflowDef:
          "expected no secret (not built yet), found workflow.secrets.s"),
         ({"key": "${$..x}"}, ".key",
          "expected a path that begins with workflow or a task, like task.output.name or"
-          " task.output.list[?(@.n > 1)], found $..x"),
+         + " task.output.list[?(@.n > 1)], found $..x"),
     ],
 )  # fmt: skip
 def test_s_043_a_bad_cache_config_is_refused(config: object, place: str, message: str) -> None:

@@ -206,10 +206,12 @@ class Rig:
         graph = self.registry.graphs[effect.name]
         await runtime.executor.start(effect.workflow_id, command, graph=graph, patient=True)
 
-    async def start(self, runtime: Runtime, name: str, *, priority: int = 0) -> str:
+    async def start(
+        self, runtime: Runtime, name: str, value: Payload = EMPTY, *, priority: int = 0
+    ) -> str:
         """Start a workflow; answers its id when durable."""
         workflow_id = self.ids.workflow_id()
-        command = Start(name=name, version=1, digest=name, priority=priority)
+        command = Start(name=name, version=1, digest=name, input=value, priority=priority)
         await runtime.executor.start(workflow_id, command, graph=self.registry.graphs[name])
         return workflow_id
 

@@ -1,6 +1,6 @@
 """Group commit: one group in flight, the next takes everything that waits.
 
-An idle server adds no wait. A saturated one (work waited while a group was in flight) lets at least
+An idle server adds no wait. A saturated one (work came while a group was in flight) lets at least
 GROUP_GAP_MS pass between the starts of two groups, since frames and syncs cost more than tasks
 (architecture §3). Knows nothing of what a commit means.
 """
@@ -69,8 +69,8 @@ class Committer:
             self._wake.clear()
             while self._waiting:
                 began_ms = self._clock.now_ms()
-                await self._send(self._take())
-                if self._waiting:
+                saturated = await self._send(self._take())
+                if self._waiting and saturated:
                     rest_ms = GROUP_GAP_MS - (self._clock.now_ms() - began_ms)
                     await self._clock.sleep(max(rest_ms, 0))
             self._idle.set()
@@ -98,7 +98,8 @@ class Committer:
             self._done[partition] = done[OUTBOX_DONE_LIMIT:]
         return msgspec.structs.replace(commit, outbox_done=tuple(done[:OUTBOX_DONE_LIMIT]))
 
-    async def _send(self, group: list[tuple[Commit, Receiver]]) -> None:
+    async def _send(self, group: list[tuple[Commit, Receiver]]) -> bool:
+        """Whether work came meanwhile; what follows from the group itself is not meant."""
         self.groups += 1
         self.commits += len(group)
         try:
@@ -107,10 +108,12 @@ class Committer:
             )
         except StoreError as error:
             results = [error] * len(group)
+        saturated = bool(self._waiting)
         for (commit, receiver), result in zip(group, results, strict=True):
             if not isinstance(result, Committed):
                 self._done_again(commit)
             receiver(result)
+        return saturated
 
     def _done_again(self, commit: Commit) -> None:
         for incarnation, sequence in commit.outbox_done:
