@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 BOMB_S: Final = Bar(0.6, at_least=False)
 OTHERS: Final = Bar(2, at_least=False)
-PAUSE_S: Final = 0.25
-"""Between two bombs: their children are started anew."""
+EVERY_MS: Final = 1_000
+"""A bomb each second, each kind once while the others are measured."""
 LITERAL: Final = [
     (language, program)
     for language, program in BOMBS
@@ -66,7 +66,11 @@ async def measure_bombs(command: tuple[str, ...], plan: Plan, pace: Pace) -> lis
             calm_ms.append(percentile(calm.received_ms, 99))
             stopping = asyncio.Event()
             throwing = asyncio.create_task(throw(client, stopping))
-            loaded = await run_job(job, Latencies)
+            count = len(LITERAL) * EVERY_MS // pace.interval_ms
+            longer = type(pace)(
+                server.target, pace.shape, pace.interval_ms, pace.warm_up_count, count
+            )
+            loaded = await run_job(longer, Latencies)
             stopping.set()
             slowest_s.append(await throwing)
             beside_ms.append(percentile(loaded.received_ms, 99))
@@ -86,7 +90,8 @@ async def throw(client: Client, stopping: asyncio.Event) -> float:
         began_s = time.perf_counter()
         workflow_id = await client.start(f"bench_bomb_{index}", {"program": LITERAL[index][1]})
         await client.over(workflow_id)
-        slowest_s = max(slowest_s, time.perf_counter() - began_s)
+        took_s = time.perf_counter() - began_s
+        slowest_s = max(slowest_s, took_s)
         number += 1
-        await asyncio.sleep(PAUSE_S)
+        await asyncio.sleep(max(EVERY_MS / 1000 - took_s, 0))
     return slowest_s

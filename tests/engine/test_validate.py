@@ -14,6 +14,10 @@ from podium.engine.warn import warnings_of
 from podium.model.definition import TaskDef, WorkflowDef
 
 CORPUS = Path("/work/shared/corpus")
+BEGINS = (
+    "a path that begins with workflow or a task, like task.output.name or task.output.list"
+    "[?(@.n > 1)]"
+)
 SIMPLE = {"name": "work", "taskReferenceName": "s"}
 JOIN = {"name": "join", "taskReferenceName": "j", "type": "JOIN"}
 
@@ -264,8 +268,7 @@ def keyed(config: object) -> WorkflowDef:
         ({"key": "${workflow.secrets.s}"}, ".key",
          "expected no secret (not built yet), found workflow.secrets.s"),
         ({"key": "${$..x}"}, ".key",
-         "expected a path that begins with workflow or a task, like task.output.name or"
-         + " task.output.list[?(@.n > 1)], found $..x"),
+         f"expected {BEGINS}, found $..x"),
     ],
 )  # fmt: skip
 def test_s_043_a_bad_cache_config_is_refused(config: object, place: str, message: str) -> None:

@@ -40,7 +40,6 @@ MEMORY_BYTES_LIMIT: Final = 400 * 1024 * 1024
 HEAP_BYTES_LIMIT: Final = 32 * 1024 * 1024
 STACK_BYTES_LIMIT: Final = 256 * 1024
 PROGRAMS_KEPT: Final = 256
-NICE: Final = 10
 NEW_USER: Final = 0x10000000
 NEW_NET: Final = 0x40000000
 PDEATHSIG: Final = 1
@@ -308,11 +307,7 @@ def answer_of(languages: Languages, head: wire.Head, given: bytes) -> tuple[byte
 
 
 def leave(libc: ctypes.CDLL) -> None:
-    """Give up what needs no library to be loaded first. What the system refuses is gone without.
-
-    A script that burns its time must not take the server's: its share comes second.
-    """
-    os.nice(NICE)
+    """Give up what needs no library to be loaded first. What the system refuses is gone without."""
     libc.prctl(PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if libc.unshare(NEW_USER | NEW_NET):
         libc.unshare(NEW_NET)
