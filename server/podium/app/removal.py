@@ -14,12 +14,11 @@ from podium.app.names import no_workflow, require_workflow_id
 from podium.engine.command import Terminate
 from podium.runtime.letter import Tombstoned, UnknownExecution
 from podium.store import codec
+from podium.store.port import TOMBSTONE_MS
 
 if TYPE_CHECKING:
     from podium.app.services import Services
 
-TOMBSTONE_MS: Final = 24 * 3_600_000
-"""How long a start that is still on its way to a removed child is kept out."""
 LOOKS_MAX: Final = 200
 LOOK_AGAIN_MS: Final = 50
 REASON: Final = "removed"

@@ -17,7 +17,7 @@ from podium.engine.command import CloseChild
 from podium.engine.gate import gate_id
 from podium.model.parking import ParkedRecord
 from podium.store import codec
-from podium.store.port import PARKED, DefinitionRow, Release, StoreError, partition_of
+from podium.store.port import PARKED, TOMBSTONE_MS, DefinitionRow, Release, StoreError, partition_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,6 @@ LOOKS_MAX: Final = 20
 ENCODE: Final = msgspec.msgpack.Encoder().encode
 DECODER: Final = msgspec.msgpack.Decoder(ParkedRecord)
 REMOVED: Final = "expected the child workflow, found that an operator removed it"
-TOMBSTONE_MS: Final = 24 * 3_600_000
 
 
 class Submit(Protocol):

@@ -36,7 +36,7 @@ from podium.engine.transition import (
 from podium.runtime.clock import spawn
 from podium.runtime.letter import Tombstoned, UnknownExecution
 from podium.store import codec
-from podium.store.port import Release, StoreError, partition_of
+from podium.store.port import TOMBSTONE_MS, Release, StoreError, partition_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("podium.relay")
 RETRY_MS: Final = 500
-TOMBSTONE_MS: Final = 24 * 3_600_000
 
 
 class StartRefused(Exception):

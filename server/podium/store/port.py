@@ -28,6 +28,8 @@ BOUND: Final = "bound"
 PARKED: Final = "parked"
 UNCOUNTED: Final = frozenset({BOUND, PARKED})
 """Kinds of documents that no definition in the registry depends on."""
+TOMBSTONE_MS: Final = 24 * 3_600_000
+"""How long a start that is still on its way to an execution that was removed is kept out."""
 OUTBOX_DONE_LIMIT: Final = 64
 HISTORY_ROWS_LIMIT: Final = 20_000
 
