@@ -20,7 +20,7 @@ from tests.conformance.facts import (
 )
 
 SEMANTICS = Path("/work/shared/contract/semantics.md")
-HELD_LEAST = 0.83
+HELD_LEAST = 0.85
 """What is reached; the aim is 0.90, once REST, external payloads and secrets are there."""
 
 
