@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from podium.runtime.link import Link
     from podium.runtime.local import Handler
     from podium.store.port import Store
-    from podium.tasks.http import TaskOutcome
+    from podium.tasks.outcome import TaskOutcome
     from podium.tasks.system import SystemTaskRunner
 
 LOG = logging.getLogger("podium.bootstrap")

@@ -33,7 +33,7 @@ LITERAL: Final = [
 ]
 
 
-def bomb(number: int, language: str, program: str) -> definition.WorkflowDef:
+def bomb(number: int, language: str) -> definition.WorkflowDef:
     """An INLINE or JSON_JQ_TRANSFORM of one bomb, given with the input: none is parsed before."""
     task = definition.WorkflowTask(name="bomb", task_reference_name="bomb", type="INLINE")
     name = "expression"
@@ -44,7 +44,6 @@ def bomb(number: int, language: str, program: str) -> definition.WorkflowDef:
         )
         name = "queryExpression"
     put(task.input_parameters[name], "${workflow.input.program}")
-    del program
     return workflow(f"bench_bomb_{number}", task)
 
 
@@ -58,7 +57,9 @@ async def measure_bombs(command: tuple[str, ...], plan: Plan, pace: Pace) -> lis
     for _ in range(plan.rounds):
         async with serving(*command) as server, client_of(server) as client:
             await register(server.target)
-            await client.register(*(bomb(number, *each) for number, each in enumerate(LITERAL)))
+            await client.register(
+                *(bomb(number, language) for number, (language, _) in enumerate(LITERAL))
+            )
             job = type(pace)(
                 server.target, pace.shape, pace.interval_ms, pace.warm_up_count, pace.count
             )

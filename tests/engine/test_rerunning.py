@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,20 +20,12 @@ from podium.engine.transition import StartChild
 from podium.model.execution import TaskStatus
 from podium.model.payload import Payload
 from tests.engine.looping import LESS, Looping, loop
-from tests.engine.machine import Machine
-from tests.engine.shapes import flow, fork, join, simple, sub, switch, task_def, terminate
+from tests.engine.once import ONCE, machine_of, rerun
+from tests.engine.shapes import flow, fork, join, simple, sub, switch, terminate
 from tests.engine.world import World
 
-ONCE = {name: task_def(name) for name in ("a", "b", "c")}
-
-
-def machine_of(*tasks: Any, **fields: Any) -> Machine:
-    return Machine(flow(*tasks, **fields), task_defs=ONCE).start({"x": 1})
-
-
-def rerun(machine: Machine, ref: str, **fields: Any) -> None:
-    machine.send(Rerun(task_ids=(machine.task(ref).id,), **fields))
-    machine.run_effects()
+if TYPE_CHECKING:
+    from tests.engine.machine import Machine
 
 
 def test_s_113_a_task_runs_again_with_the_input_it_had_and_what_follows_is_gone() -> None:

@@ -18,18 +18,8 @@ from podium.engine.graph import compile_workflow
 from podium.model.execution import TaskStatus
 from podium.model.payload import Payload
 from tests.engine.machine import Machine
-from tests.engine.shapes import flow, fork, join, op, simple, task_def
-
-ONCE = {name: task_def(name) for name in ("a", "b", "c")}
-
-
-def machine_of(*tasks: Any, **fields: Any) -> Machine:
-    return Machine(flow(*tasks, **fields), task_defs=ONCE).start({"x": 1})
-
-
-def rerun(machine: Machine, ref: str, **fields: Any) -> None:
-    machine.send(Rerun(task_ids=(machine.task(ref).id,), **fields))
-    machine.run_effects()
+from tests.engine.once import ONCE, machine_of, rerun
+from tests.engine.shapes import flow, fork, join, op, simple
 
 
 def test_s_084_a_restart_leaves_nothing_of_the_former_run() -> None:

@@ -12,14 +12,9 @@ from podium.engine.transition import Evaluated, StartChild
 from podium.model.execution import TaskStatus
 from tests.engine.looping import Looping, loop
 from tests.engine.machine import Machine
+from tests.engine.once import ONCE, machine_of
 from tests.engine.shapes import flow, fork, join, op, simple, sub, switch, task_def, terminate
 from tests.engine.world import World
-
-ONCE = {name: task_def(name) for name in ("a", "b", "c")}
-
-
-def machine_of(*tasks: Any, **fields: Any) -> Machine:
-    return Machine(flow(*tasks, **fields), task_defs=ONCE).start({"x": 1})
 
 
 def test_s_096_s_098_s_099_a_failed_task_gets_another_attempt_at_once() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from podium.engine.command import CloseChild, Continue, Rerun, Retry, Revive, Terminate
+from podium.engine.command import Continue, Rerun, Retry, Revive, Terminate, close_child
 from podium.engine.transition import (
     ContinueSelf,
     ReleaseSlot,
@@ -77,11 +77,10 @@ class World:
             case ReportToParent():
                 parent = self.machines[effect.parent.workflow_id]
                 parent.send(
-                    CloseChild(
-                        task_id=effect.parent.task_id,
-                        run_epoch=effect.parent.run_epoch,
-                        child_id=effect.child_id,
-                        status=effect.status,
+                    close_child(
+                        effect.parent,
+                        effect.child_id,
+                        effect.status,
                         output=effect.output,
                         reason=effect.reason,
                     )
@@ -137,11 +136,5 @@ class World:
     def tell(
         self, told: ParentLink, effect: StartChild, status: str, reason: str | None = None
     ) -> None:
-        command = CloseChild(
-            task_id=told.task_id,
-            run_epoch=told.run_epoch,
-            child_id=effect.workflow_id,
-            status=status,
-            reason=reason,
-        )
+        command = close_child(told, effect.workflow_id, status, reason=reason)
         self.machines[told.workflow_id].send(command)

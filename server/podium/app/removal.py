@@ -51,7 +51,8 @@ class Removal:
     async def _try(self, workflow_id: str, *, archive: bool) -> bool:
         """Whether it is gone. Raises UnknownExecution, Tombstoned."""
         executor, store = self._services.executor, self._services.store
-        header = (await executor.read(workflow_id, everything=False)).header
+        entry = await executor.read(workflow_id, everything=False)
+        header = entry.header
         assert header is not None, workflow_id
         if not header.status.terminal:
             if archive:
@@ -62,12 +63,14 @@ class Removal:
             return False
         if header.pending:
             return False
-        loaded = await store.load(workflow_id, None if archive else ())
-        if loaded is None:
-            raise UnknownExecution(workflow_id)
-        kept = await asyncio.to_thread(codec.encode_archive, loaded.fields) if archive else None
+        kept = None
+        if archive:
+            loaded = await store.load(workflow_id, None)
+            if loaded is None or loaded.version != entry.version:
+                return False  # it changed just now
+            kept = await asyncio.to_thread(codec.encode_archive, loaded.fields)
         until_ms = self._services.clock.now_ms() + TOMBSTONE_MS
-        return await store.remove(workflow_id, loaded.version, until_ms, archive=kept)
+        return await store.remove(workflow_id, entry.version, until_ms, archive=kept)
 
     async def _remove_archived(self, workflow_id: str, *, archive: bool) -> None:
         """Nothing is stored but perhaps a copy. Raises NotFound."""

@@ -111,6 +111,25 @@ class CloseChild(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+def close_child(
+    waiting: ParentLink,
+    child_id: str,
+    status: str,
+    *,
+    output: Payload = EMPTY,
+    reason: str | None = None,
+) -> CloseChild:
+    """The report of a child to the task that waits for it."""
+    return CloseChild(
+        task_id=waiting.task_id,
+        run_epoch=waiting.run_epoch,
+        child_id=child_id,
+        status=status,
+        output=output,
+        reason=reason,
+    )
+
+
 class Terminate(msgspec.Struct, frozen=True, kw_only=True):
     """End the execution from outside (S-131 ff.). Idempotent on TERMINATED."""
 

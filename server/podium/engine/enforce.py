@@ -57,6 +57,15 @@ def misfit(what: str, schema: str, document: Payload) -> Asking[Misfit | None]:
     return Misfit(f"{what}: expected one that fits its schema, found {told}")
 
 
+def taken_input(graph: Graph, given: Payload) -> Asking[Payload]:
+    """The input as an execution has it: over the inputTemplate (S-060). Raises Rejected."""
+    template = graph.definition.input_template
+    if template:
+        given = Payload.of({**template, **given.value})
+    yield from require_input(graph, given)
+    return given
+
+
 def require_input(graph: Graph, given: Payload) -> Asking[None]:
     """Raises Rejected where an execution of this definition may not have this input."""
     if graph.checks is None or not graph.checks.input:

@@ -24,17 +24,17 @@ from podium.engine.ending import (
     resume,
     tell_parent,
 )
-from podium.engine.enforce import require_input
+from podium.engine.enforce import taken_input
 from podium.engine.gathering import OutputTooLarge
 from podium.engine.gating import GATE_SWEEP, open_gate, wait_at_gate
-from podium.engine.graph import NONE
 from podium.engine.lifecycle import require_state
 from podium.engine.limits import WORKFLOW_REASON_CHARS_LIMIT
 from podium.engine.pausing import call_back, release
+from podium.engine.removing import run_root
 from podium.engine.reopening import retry, retry_children
 from podium.engine.state import State, payload, want_payloads
 from podium.engine.timing import workflow_deadline_ms
-from podium.engine.work import Step, read_cursor
+from podium.engine.work import read_cursor
 from podium.model.execution import ExecutionHeader, WorkflowStatus
 from podium.model.payload import EMPTY, Payload
 from podium.model.queue import PRIORITY_MAX
@@ -62,11 +62,7 @@ def start(draft: State, command: Start) -> Asking[Outcome]:
             f"expected a priority of 0 to {PRIORITY_MAX}, found {command.priority}",
         )
     definition, now_ms = draft.graph.definition, draft.now_ms
-    given = command.input
-    if definition.input_template:
-        given = Payload.of({**definition.input_template, **given.value})
-    yield from require_input(draft.graph, given)
-    draft.input = given
+    draft.input = yield from taken_input(draft.graph, command.input)
     draft.variables = Payload.of(definition.variables)
     draft.output = EMPTY
     draft.stored_output = EMPTY
@@ -93,12 +89,6 @@ def start(draft: State, command: Start) -> Asking[Outcome]:
     if draft.graph.run_limit is None or not (yield from wait_at_gate(draft, "")):
         run_root(draft)
     return Outcome(Verdict.OK)
-
-
-def run_root(draft: State) -> None:
-    """Put the first task on the list."""
-    if draft.graph.root != NONE:
-        draft.later.append(Step("run", draft.graph.root))
 
 
 def pass_gate(draft: State) -> Asking[None]:

@@ -122,6 +122,11 @@ def begin_whole(draft: State) -> None:
         last_retried_ms=0,
     )
     draft.variables = Payload.of(definition.variables)
+    run_root(draft)
+
+
+def run_root(draft: State) -> None:
+    """Put the first task on the list."""
     if draft.graph.root != NONE:
         draft.later.append(Step("run", draft.graph.root))
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from podium.engine.command import Outcome, Rejected, Rerun, Restart, Verdict
 from podium.engine.ending import tell_parent
-from podium.engine.enforce import require_input
+from podium.engine.enforce import require_input, taken_input
 from podium.engine.gate import FROM_THE_START
 from podium.engine.gathering import latest
 from podium.engine.identity import split_task_id
@@ -25,7 +25,7 @@ from podium.engine.settle import JOINS
 from podium.engine.state import payload, want_all, want_payloads, want_task
 from podium.engine.transition import RerunChild
 from podium.model.execution import RerunRecord, TaskStatus, WorkflowStatus
-from podium.model.payload import EMPTY, Payload
+from podium.model.payload import EMPTY
 
 if TYPE_CHECKING:
     from podium.engine.graph import Place
@@ -84,9 +84,7 @@ def rerun_ended(draft: State, command: Rerun) -> Asking[None]:
     if command.task_ids:
         begin = yield from find(draft, command)
     if command.input is not None:
-        given = with_template(draft, command.input)
-        yield from require_input(draft.graph, given)
-        draft.input = given
+        draft.input = yield from taken_input(draft.graph, command.input)
     if command.correlation_id:
         draft.header = replace(draft.head, correlation_id=command.correlation_id)
     tell = not command.by_parent
@@ -98,12 +96,6 @@ def rerun_ended(draft: State, command: Rerun) -> Asking[None]:
     anew = make_ready(draft, place, task, command)
     draft.header = replace(draft.head, rerun=RerunRecord(key=task.key, anew=anew))
     yield from try_again(draft, "retry_children")
-
-
-def with_template(draft: State, given: Payload) -> Payload:
-    """An input as a start takes it (S-060)."""
-    template = draft.graph.definition.input_template
-    return Payload.of({**template, **given.value}) if template else given
 
 
 def run_whole(draft: State, *, tell: bool) -> Asking[None]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from podium.engine.command import CloseChild
+from podium.engine.command import close_child
 from podium.engine.gate import gate_id
 from podium.model.parking import ParkedRecord
 from podium.store import codec
@@ -104,8 +104,10 @@ class Parking:
 
     async def retry(self, workflow_id: str) -> bool:
         """Take it up again; False where it is not parked. Raises StoreError."""
+        held = self.holds(workflow_id)
         found = await self._free(workflow_id)
-        await self.repair(workflow_id)
+        if found or held:
+            await self.repair(workflow_id)
         return found
 
     async def purge(self, workflow_id: str) -> bool:
@@ -116,13 +118,7 @@ class Parking:
         header = await self._header_of(workflow_id)
         parent = header.parent if header is not None else None
         if parent is not None:
-            gone = CloseChild(
-                task_id=parent.task_id,
-                run_epoch=parent.run_epoch,
-                child_id=workflow_id,
-                status="FAILED",
-                reason=REMOVED,
-            )
+            gone = close_child(parent, workflow_id, "FAILED", reason=REMOVED)
             self.submit(parent.workflow_id, gone, "operator")
         for _ in range(LOOKS_MAX):
             await self._drop_effects(workflow_id)

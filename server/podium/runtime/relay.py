@@ -21,6 +21,7 @@ from podium.engine.command import (
     Retry,
     Revive,
     Terminate,
+    close_child,
 )
 from podium.engine.transition import (
     CacheOutput,
@@ -162,13 +163,8 @@ class Relay:
 
     def _report(self, effect: ReportToParent, errand: Errand) -> None:
         parent = effect.parent
-        command = CloseChild(
-            task_id=parent.task_id,
-            run_epoch=parent.run_epoch,
-            child_id=effect.child_id,
-            status=effect.status,
-            output=effect.output,
-            reason=effect.reason,
+        command = close_child(
+            parent, effect.child_id, effect.status, output=effect.output, reason=effect.reason
         )
         self._send(parent.workflow_id, command, errand)
 
@@ -192,12 +188,7 @@ class Relay:
         if starter is None:
             errand.done()
             return
-        command = CloseChild(
-            task_id=starter.task_id,
-            run_epoch=starter.run_epoch,
-            child_id=effect.workflow_id,
-            status="COMPLETED",
-        )
+        command = close_child(starter, effect.workflow_id, "COMPLETED")
         self._send(workflow_id, command, errand)
 
     def _refused(self, workflow_id: str, effect: StartChild, reason: str, errand: Errand) -> None:
@@ -206,13 +197,7 @@ class Relay:
             command: Command = FailFailureWorkflow(name=effect.name, reason=reason)
             self._send(workflow_id, command, errand)
             return
-        command = CloseChild(
-            task_id=told.task_id,
-            run_epoch=told.run_epoch,
-            child_id=effect.workflow_id,
-            status="FAILED",
-            reason=reason,
-        )
+        command = close_child(told, effect.workflow_id, "FAILED", reason=reason)
         self._send(workflow_id, command, errand)
 
     def _go_on(

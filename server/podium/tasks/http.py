@@ -20,7 +20,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -29,6 +29,7 @@ from podium.engine.limits import REASON_CHARS_LIMIT
 from podium.tasks.address import AddressGuard
 from podium.tasks.http_request import Unsendable, read_request
 from podium.tasks.http_response import read_response, sound_text
+from podium.tasks.outcome import TaskOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
     """The addresses of a host name, best first; blocks; raises OSError where there are none."""
     AddrInfo: TypeAlias = tuple[int, int, int, str, tuple[str | int, ...]]
     """Family, kind, protocol, name and target, as getaddrinfo has them."""
-
-TaskStatus: TypeAlias = Literal["COMPLETED", "IN_PROGRESS", "FAILED", "FAILED_WITH_TERMINAL_ERROR"]
 
 PLACE_CHARS_LIMIT: Final = 200
 LOOKUP_THREADS: Final = 8
@@ -76,16 +75,6 @@ class HttpSettings:
     lookup_ms_limit: int = 5_000
     body_bytes_limit: int = 1024 * 1024
     connections_limit: int = 100
-
-
-@dataclass(frozen=True, slots=True)
-class TaskOutcome:
-    """How a run of a system task ended; `reason` (<= 500 characters) is None unless it failed."""
-
-    status: TaskStatus
-    output: JsonObject
-    reason: str | None = None
-    callback_after_ms: int = 0
 
 
 @dataclass(slots=True)

@@ -18,17 +18,17 @@ import inspect
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, ClassVar, Final, TypeGuard
 
 from podium.model.payload import EMPTY
 from podium.model.system_call import SystemCall
+from podium.tasks.outcome import TaskOutcome
 
 if TYPE_CHECKING:
     from podium.model.payload import JsonObject, JsonValue
+    from podium.tasks.outcome import TaskStatus
 
 __all__ = ["Later", "SystemCall", "SystemTask", "TaskFailed"]
-
-Status: TypeAlias = Literal["COMPLETED", "IN_PROGRESS", "FAILED", "FAILED_WITH_TERMINAL_ERROR"]
 
 
 class TaskFailed(Exception):
@@ -76,16 +76,6 @@ class SystemTask:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended (runtime/local.py, Ran)."""
-
-    status: Status
-    output: JsonObject
-    reason: str | None = None
-    callback_after_ms: int = 0
-
-
 class SystemTaskRunner:
     """Runs one system task for the server. Raises what its `start` raises."""
 
@@ -111,21 +101,21 @@ class SystemTaskRunner:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def run(self, call: SystemCall) -> Outcome:
+    async def run(self, call: SystemCall) -> TaskOutcome:
         """One run; raises what the task raises, but for TaskFailed."""
         try:
             found = await self._found(call)
         except TaskFailed as failed:
-            status: Status = "FAILED_WITH_TERMINAL_ERROR" if failed.terminal else "FAILED"
-            return Outcome(status, failed.output, failed.reason)
+            status: TaskStatus = "FAILED_WITH_TERMINAL_ERROR" if failed.terminal else "FAILED"
+            return TaskOutcome(status, failed.output, failed.reason)
         if isinstance(found, Later):
             delay_ms = max(round(found.after_s * 1000), 1)
-            return Outcome("IN_PROGRESS", found.output, callback_after_ms=delay_ms)
+            return TaskOutcome("IN_PROGRESS", found.output, callback_after_ms=delay_ms)
         output: object = EMPTY.value if found is None else found
         if not is_map(output):
             raise TypeError(f"expected a map, Later or None, found {type(found)}")
         outside = call.input.get("asyncComplete") is True  # an update completes it (S-252)
-        return Outcome("IN_PROGRESS" if outside else "COMPLETED", dict(output))
+        return TaskOutcome("IN_PROGRESS" if outside else "COMPLETED", dict(output))
 
     async def _found(self, call: SystemCall) -> object:
         if self._threads is not None:
