@@ -10,6 +10,7 @@ from podium.conductor import execution_pb2 as execution
 from podium.conductor import metadata_service_pb2 as metadata
 from podium.conductor import task_service_pb2 as task
 from podium.conductor import workflow_service_pb2 as workflow
+from podium.runtime.gates import is_gate
 from podium.v1 import admin_pb2 as admin
 from tests.api.calls import METADATA, TASKS, refusal, simple
 from tests.api.edge import Edge
@@ -26,6 +27,12 @@ def limited(limit: int, key: str = "") -> definition.WorkflowDef:
     made.rate_limit_config.concurrent_exec_limit = limit
     made.rate_limit_config.rate_limit_key = key
     return made
+
+
+def gates_of(edge: Edge) -> list[str]:
+    """The queues of gates that are being granted."""
+    known = edge.runtime.dispatcher.known()
+    return [each.queue.task_type for each in known if is_gate(each.queue) and each.workers]
 
 
 async def test_what_waits_is_running_without_tasks_and_begins_when_another_ends() -> None:
@@ -57,6 +64,19 @@ async def test_a_queue_of_gates_can_be_polled_by_nobody() -> None:
         asked = task.PollRequest(task_type="gate\x1fone\x1fone", worker_id="w")
         code, text = await refusal(edge, f"{TASKS}Poll", asked)
         assert (code, "control characters" in text) == ("INVALID_ARGUMENT", True)
+
+
+async def test_gates_leave_no_poll_data() -> None:
+    """A key's queue comes and goes with its executions; poll data of it would stay for ever."""
+    async with Edge() as edge:
+        await registered(edge, limited(1, "${workflow.input.of}"))
+        await started(edge, of="x")
+        await started(edge, of="x")
+        async with asyncio.timeout(30):
+            while not (gates := gates_of(edge)):  # noqa: ASYNC110 - it has no signal
+                await asyncio.sleep(0.01)
+        await edge.runtime.polls.note_workers()
+        assert [await edge.store.poll_data(gate) for gate in gates] == [{}]
 
 
 async def test_an_unsound_limit_is_refused_with_its_place() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from podium.runtime.gates import is_gate
 from podium.store.port import StoreError
 
 if TYPE_CHECKING:
@@ -145,9 +146,11 @@ class PollDesk:
         poll.abandoned = self._leases
 
     async def note_workers(self) -> None:
-        """Poll data of who waits here, one worker for each queue; called with each heartbeat."""
+        """Poll data of who waits here, one worker for each queue; called with each heartbeat. Gates
+        have no workers: their queues come and go, and nothing would remove what is noted of them.
+        """
         for state in self._dispatcher.known():
-            if state.workers:
+            if state.workers and not is_gate(state.queue):
                 await self._note_seen(state.queue, state.workers[0].worker_id)
 
     async def active_domains(self, task_type: str) -> frozenset[str]:
