@@ -17,6 +17,7 @@ from podium.api.conductor_metadata import MetadataService
 from podium.api.conductor_tasks import TaskService
 from podium.api.conductor_workflows import WorkflowService as ConductorWorkflows
 from podium.api.execution_out import ExecutionMessages
+from podium.api.gone import keep_quiet_about_gone_clients
 from podium.api.health import SERVICE as HEALTH
 from podium.api.health import Health
 from podium.api.interceptor import Admission, Guard
@@ -69,6 +70,7 @@ def build_server(
     `name` begins the request ids (default: one of this life); `health` is told when to stop.
     """
     admission = admission or Admission()
+    keep_quiet_about_gone_clients()
     server = grpc.aio.server(
         interceptors=[Guard(name or services.ids.incarnation(), admission)],
         options=_options(admission),
