@@ -42,7 +42,7 @@ $(READY): $(LOCKED) pyproject.toml
 	@touch $@
 
 lock: $(READY) ## Write requirements.lock anew (ARGS=--upgrade takes newer versions)
-	$(BIN)/uv pip compile pyproject.toml --extra server --group dev --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra server --extra otel --group dev --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet $(ARGS) \
 		--output-file requirements.lock
 

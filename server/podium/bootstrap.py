@@ -30,9 +30,12 @@ from podium.app.start import StartWorkflow
 from podium.config import read_listen
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.engine.state import SYSTEM_TYPES
+from podium.gateway.health import Condition, health_routes
+from podium.gateway.listener import Listener
 from podium.model.queue import Queue
 from podium.registry.registry import Registry
 from podium.runtime.clock import SystemClock, SystemIds
+from podium.runtime.lag import LoopLag
 from podium.runtime.local import LocalWorker
 from podium.runtime.service import Runtime
 from podium.runtime.service import Settings as RuntimeSettings
@@ -68,6 +71,10 @@ COLLECT_AFTER: Final = 20_000
 COLLECT_MIDDLE_EVERY: Final = 50
 COLLECT_OLD_EVERY: Final = 20
 LOG_LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+GRPC: Final = "grpc"
+HTTP: Final = "http"
+SETTING_OF: Final = {GRPC: "grpc.listen", HTTP: "gateway.listen"}
+"""The setting of the place to listen, by the option that gives it, too."""
 SQLITE: Final = "sqlite:///"
 MEMORY: Final = "memory://"
 
@@ -89,9 +96,8 @@ async def _serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(name, over.set)
     server = Server(settings)
     try:
-        port = await server.start()
-        host, _ = read_listen(settings.grpc.listen)
-        _announce(event="serving", grpc=f"{host}:{port}", store=settings.store.url)
+        ports = await server.start()
+        _announce(event="serving", **ports, store=settings.store.url)
         server.listening()
         _spare_the_collector()
         await over.wait()
@@ -120,8 +126,10 @@ class Server:
     """The parts of one process and the order of their life. Raises CannotServe when it is made."""
 
     def __init__(self, settings: Settings) -> None:
-        try_port(settings.grpc.listen)
-        self._listen = settings.grpc.listen
+        self._listen, self._http_listen = settings.grpc.listen, settings.gateway.listen
+        try_port(GRPC, self._listen)
+        if self._http_listen:
+            try_port(HTTP, self._http_listen)
         clock = SystemClock()
         self._store = open_store(settings.store.url, clock.now_ms)
         self._http = http_task(settings.http)
@@ -142,10 +150,7 @@ class Server:
         )
         self._local = [
             self._local_worker(self._run_http, "HTTP", settings.http.tasks_max),
-            *(
-                self._local_worker(each.run, each.task_type, each.tasks_max)
-                for each in self._own_tasks
-            ),
+            *(self._local_worker(own.run, own.task_type, own.tasks_max) for own in self._own_tasks),
         ]
         self._services = Services(
             executor=self._runtime.executor,
@@ -164,12 +169,19 @@ class Server:
         )
         self._runtime.members.on_silent = self._give_up_streams
         self._health = Health()
+        self._lag = LoopLag(clock)
+        self._stopping = False
+        self._gateway: Listener | None = None
         self._edge: grpc.aio.Server | None = None
         self._opened = False
         self._started_tasks: list[SystemTaskRunner] = []
 
-    async def start(self) -> int:
-        """Take the store, take over, accept calls; answers the port. Raises CannotServe."""
+    async def start(self) -> dict[str, str]:
+        """Take the store, take over, accept calls. Raises CannotServe.
+
+        Shape: HOST:PORT by "grpc" and "http" (where HTTP is served).
+        """
+        self._lag.start()
         try:
             await self._store.open()
             self._opened = True
@@ -186,22 +198,47 @@ class Server:
         try:
             port = self._edge.add_insecure_port(self._listen)
         except RuntimeError:
-            raise CannotServe(_no_port(self._listen, "gRPC could not bind it")) from None
+            raise CannotServe(_no_port(GRPC, self._listen, "gRPC could not bind it")) from None
         await self._edge.start()
-        return port
+        host, _ = read_listen(self._listen)
+        return {"grpc": f"{host}:{port}", **await self._serve_http()}
 
     def listening(self) -> None:
         """Workers can come back from now on."""
         self._runtime.listening()
 
+    async def _serve_http(self) -> dict[str, str]:
+        if not self._http_listen:
+            return {}
+        host, port = read_listen(self._http_listen)
+        self._gateway = Listener([*health_routes(self._condition)])
+        try:
+            port = await self._gateway.start(host, port)
+        except OSError as problem:
+            reason = problem.strerror or "it cannot be bound"
+            raise CannotServe(_no_port(HTTP, self._http_listen, reason)) from None
+        return {"http": f"{host}:{port}"}
+
+    def _condition(self) -> Condition:
+        return Condition(
+            serving=self._edge is not None,
+            stopping=self._stopping,
+            store_reachable=self._runtime.members.store_reachable,
+            loop_lag_ms=self._lag.last_ms,
+        )
+
     async def stop(self) -> None:
-        """End in good order what was started."""
+        """End in good order what was started. HTTP is last: it tells how the rest ends."""
+        self._stopping = True
         self._health.stop()
         self._runtime.polls.stop()
         await asyncio.gather(*(worker.stop() for worker in self._local), self._end_calls())
         if self._opened:
             await self._runtime.stop()
             await self._task_log.drain()
+        if self._gateway is not None:
+            await self._gateway.stop()
+        self._lag.stop()
         self._sandbox.stop()
         await self._http.stop()
         for each in self._started_tasks:
@@ -263,12 +300,12 @@ class Server:
         self._workers.end_all("expected the store to answer, found that it does not")
 
 
-def try_port(listen: str) -> None:
-    """Bind and let go. gRPC would tell neither the reason nor tell it in one line.
+def try_port(listener: str, listen: str) -> None:
+    """Bind and let go, before anything is taken. gRPC would not tell the reason in one line.
 
     Raises CannotServe.
     """
-    host, port = read_listen(listen)
+    host, port = read_listen(listen, SETTING_OF[listener])
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
         family, kind, protocol, _, address = found[0]
@@ -276,13 +313,14 @@ def try_port(listen: str) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as problem:
-        raise CannotServe(_no_port(listen, problem.strerror or "no such address")) from None
+        reason = problem.strerror or "no such address"
+        raise CannotServe(_no_port(listener, listen, reason)) from None
 
 
-def _no_port(listen: str, reason: str) -> str:
+def _no_port(listener: str, listen: str, reason: str) -> str:
     return (
-        f"grpc.listen: expected a free port on an address of this machine, found {listen}:"
-        f" {reason}. Choose another with --grpc HOST:PORT (port 0 = any)"
+        f"{SETTING_OF[listener]}: expected a free port on an address of this machine, found"
+        f" {listen}: {reason}. Choose another with --{listener} HOST:PORT (port 0 = any)"
     )
 
 

@@ -47,6 +47,12 @@ class Grpc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:8090"
 
 
+class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[gateway]`: the HTTP listener (health, metrics). `listen`: as of gRPC; "" = none."""
+
+    listen: str = "127.0.0.1:8080"
+
+
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[store]`. `url`: memory://, sqlite:///relative/path or sqlite:////absolute/path."""
 
@@ -83,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator may set."""
 
     grpc: Grpc = Grpc()
+    gateway: Gateway = Gateway()
     store: Store = Store()
     http: Http = Http()
     limits: Limits = Limits()
@@ -91,6 +98,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "grpc": Grpc,
+    "gateway": Gateway,
     "store": Store,
     "http": Http,
     "limits": Limits,
@@ -122,19 +130,21 @@ def read_settings(
         url = f"sqlite:///{default_database(environment)}"
         settings = msgspec.structs.replace(settings, store=Store(url=url))
     read_listen(settings.grpc.listen)
+    if settings.gateway.listen:
+        read_listen(settings.gateway.listen, "gateway.listen")
     return settings
 
 
-def read_listen(text: str) -> tuple[str, int]:
-    """Host and port of `grpc.listen`. Raises SettingInvalid."""
+def read_listen(text: str, setting: str = "grpc.listen") -> tuple[str, int]:
+    """Host and port of the setting of that name. Raises SettingInvalid."""
     host, colon, port = text.rpartition(":")
     bare = not host.startswith("[") and ":" in host
     if not colon or not host or bare or not (port.isascii() and port.isdigit()):
         raise SettingInvalid(
-            f"grpc.listen: expected HOST:PORT (IPv6 in brackets), found {json.dumps(text)}"
+            f"{setting}: expected HOST:PORT (IPv6 in brackets), found {json.dumps(text)}"
         )
     if int(port) > PORT_LIMIT:
-        raise SettingInvalid(f"grpc.listen: expected a port <= {PORT_LIMIT}, found {port}")
+        raise SettingInvalid(f"{setting}: expected a port <= {PORT_LIMIT}, found {port}")
     return host, int(port)
 
 

@@ -37,7 +37,10 @@ IDLE_MB = Bar(120, at_least=False)
 
 ECHO_COMMAND = (sys.executable, "-m", "tests.bench.echo")
 FLOOR_COMMAND = (sys.executable, "-m", "tests.bench.floor", "{folder}/floor.db")
-PODIUM_ARGUMENTS = ("serve", "--grpc", "127.0.0.1:0", "--store", "sqlite:///{folder}/podium.db")
+PODIUM_ARGUMENTS = (
+    *("serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"),
+    *("--store", "sqlite:///{folder}/podium.db"),
+)
 # The installed script, since its start is measured too.
 PODIUM_COMMAND = (str(Path(sys.executable).parent / "podium"), *PODIUM_ARGUMENTS)
 BURNING_COMMAND = (sys.executable, "-m", "tests.bench.burning_server", *PODIUM_ARGUMENTS)

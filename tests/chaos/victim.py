@@ -42,6 +42,8 @@ class Victim:
             "serve",
             "--grpc",
             self.target,
+            "--http",
+            "127.0.0.1:0",
             "--store",
             f"sqlite:///{self.store}",
             cwd=ROOT,

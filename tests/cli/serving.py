@@ -22,6 +22,11 @@ class Serving:
     def target(self) -> str:
         return self.said["grpc"]
 
+    @property
+    def web(self) -> str:
+        """Where its pages begin."""
+        return f"http://{self.said['http']}"
+
     async def end(self) -> tuple[int, str]:
         """Ask it to end; its exit code and what it wrote to stderr."""
         self.process.terminate()
@@ -40,7 +45,7 @@ async def start(*arguments: str, environment: Mapping[str, str]) -> asyncio.subp
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("PODIUM_")}
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "podium.cli.main", "serve", *arguments),
-        env={**inherited, **environment},
+        env={**inherited, "PODIUM_GATEWAY_LISTEN": "127.0.0.1:0", **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -48,7 +53,7 @@ async def start(*arguments: str, environment: Mapping[str, str]) -> asyncio.subp
 
 @asynccontextmanager
 async def serving(*arguments: str, **environment: str) -> AsyncGenerator[Serving, None]:
-    """A server for the block, on a free port."""
+    """A server for the block, on free ports."""
     process = await start("--grpc", "127.0.0.1:0", *arguments, environment=environment)
     assert process.stdout is not None
     try:

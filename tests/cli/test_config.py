@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from podium.config import SettingInvalid, Settings, read_listen, read_settings, to_toml
+from podium.config import SECTIONS, SettingInvalid, Settings, read_listen, read_settings, to_toml
 
 
 def settings_of(folder: Path, text: str, **environment: str) -> Settings:
@@ -74,7 +74,7 @@ def test_variables_of_kubernetes_services_are_not_taken_for_settings(tmp_path: P
     [
         (
             "[grcp]\n",
-            '/podium.toml: expected one of grpc, store, http, limits, sandbox, found "grcp"',
+            f'/podium.toml: expected one of {", ".join(SECTIONS)}, found "grcp"',
         ),
         (
             "[grpc]\nport = 1\n",
@@ -138,6 +138,13 @@ def test_places_to_listen_that_are_none(text: str) -> None:
 
 def test_an_address_of_six_is_written_in_brackets() -> None:
     assert read_listen("[::1]:80") == ("[::1]", 80)
+
+
+def test_http_is_served_unless_its_place_is_empty(tmp_path: Path) -> None:
+    assert settings_of(tmp_path, "").gateway.listen == "127.0.0.1:8080"
+    assert settings_of(tmp_path, "", PODIUM_GATEWAY_LISTEN="").gateway.listen == ""
+    words = 'gateway.listen: expected HOST:PORT (IPv6 in brackets), found "8080"'
+    assert complaint(tmp_path, '[gateway]\nlisten = "8080"\n') == words
 
 
 def test_what_is_printed_gives_the_same_settings_again(tmp_path: Path) -> None:

@@ -99,6 +99,27 @@ async def test_a_taken_port_is_told_in_one_line() -> None:
     )
 
 
+async def test_a_taken_port_of_http_is_told_in_one_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, words = await refused(
+            *("--grpc", "127.0.0.1:0", "--http", place, "--store", "memory://")
+        )
+    assert code == 2
+    assert words == (
+        "podium: gateway.listen: expected a free port on an address of this machine, found"
+        f" {place}: Address already in use. Choose another with --http HOST:PORT (port 0 = any)\n"
+    )
+
+
+async def test_without_a_place_no_http_is_served() -> None:
+    async with serving("--store", "memory://", "--http", "") as server:
+        assert "http" not in server.said
+        assert await server.end() == (0, "")
+
+
 async def test_a_second_server_on_the_same_file_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/podium.db"
     async with serving("--store", url):

@@ -19,7 +19,6 @@ import uvloop
 
 from podium import bootstrap
 from podium.cli.main import main
-from podium.config import read_listen
 from podium.registry.registry import Registry
 from podium.runtime.clock import SystemClock
 from podium.runtime.executor import Executor
@@ -160,9 +159,9 @@ class Pair:
         ):
             self._servers = [bootstrap.Server(settings) for _ in range(SERVERS)]
 
-    async def start(self) -> list[int]:
-        """Answers the ports."""
-        return [await server.start() for server in self._servers]
+    async def start(self) -> list[str]:
+        """Answers the places of gRPC."""
+        return [(await server.start())["grpc"] for server in self._servers]
 
     def listening(self) -> None:
         for server in self._servers:
@@ -180,8 +179,7 @@ async def serve(settings: Settings) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     pair = Pair(settings)
     try:
-        host, _ = read_listen(settings.grpc.listen)
-        addresses = ",".join(f"{host}:{port}" for port in await pair.start())
+        addresses = ",".join(await pair.start())
         print(json.dumps({"event": "serving", "grpc": f"ipv4:{addresses}"}), flush=True)
         pair.listening()
         await over.wait()

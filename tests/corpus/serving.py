@@ -47,7 +47,7 @@ def serving(
         config = folder / "podium.toml"
         names = ", ".join(f'"{name}" = "{found_at}"' for name in (SEARCH_NAME, PUBLIC_NAME))
         config.write_text(f"[http]\nresolve = {{ {names} }}\n")
-        arguments = ["serve", str(config), "--grpc", "127.0.0.1:0"]
+        arguments = ["serve", str(config), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]
         arguments += ["--store", f"sqlite:///{folder}/podium.db"]
         with (folder / "stderr").open("wb") as stderr:
             server = subprocess.Popen(

@@ -100,7 +100,7 @@ async def traced(
     process = await asyncio.create_subprocess_exec(
         *("strace", "-D", "-f", "-y", "-s", str(2 * PAGE_BYTES), "--seccomp-bpf"),
         *("-e", CALLS, "-o", str(folder / "trace")),
-        *(sys.executable, "-m", program, "serve", "--grpc", "127.0.0.1:0"),
+        *(sys.executable, "-m", program, "serve", "--grpc", "127.0.0.1:0", "--http", ""),
         *("--store", f"sqlite:///{folder}/podium.db"),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,

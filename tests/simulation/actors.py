@@ -37,6 +37,9 @@ class SimClock:
     def now_ms(self) -> int:
         return EPOCH_MS + loop_ms() + self.skew_ms
 
+    def now_us(self) -> int:
+        return loop_ms() * 1000
+
     async def sleep(self, delay_ms: int) -> None:
         await asyncio.sleep(max(delay_ms, 0) / 1000)
 

@@ -78,6 +78,9 @@ class HandClock:
     def now_ms(self) -> int:
         return self._now_ms
 
+    def now_us(self) -> int:
+        return self._now_ms * 1000
+
     async def sleep(self, delay_ms: int) -> None:
         raise AssertionError(delay_ms)
 

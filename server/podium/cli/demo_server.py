@@ -30,7 +30,8 @@ async def demo_server(folder: Path, resolve: dict[str, str]) -> AsyncGenerator[s
     config = folder / "podium.toml"
     pins = "".join(f"{json.dumps(name)} = {json.dumps(to)}\n" for name, to in resolve.items())
     config.write_text(
-        f'[grpc]\nlisten = "127.0.0.1:0"\n\n[store]\nurl = "sqlite:///{folder}/podium.db"\n\n'
+        '[grpc]\nlisten = "127.0.0.1:0"\n\n[gateway]\nlisten = ""\n\n'
+        f'[store]\nurl = "sqlite:///{folder}/podium.db"\n\n'
         f"[http.resolve]\n{pins}"
     )
     with TemporaryFile() as complaints:

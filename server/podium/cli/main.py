@@ -45,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
     serving.add_argument("config", nargs="?", type=Path, metavar="CONFIG", help="a TOML file")
     serving.add_argument("--grpc", metavar="HOST:PORT", help="listen there; port 0 = a free one")
     serving.add_argument(
+        "--http", metavar="HOST:PORT", help="health and metrics there; port 0 = a free one"
+    )
+    serving.add_argument(
         "--store", metavar="URL", help="memory://, sqlite:///relative or sqlite:////absolute"
     )
     serving.add_argument(
@@ -60,8 +63,9 @@ def serve(options: argparse.Namespace) -> int:
 
     config: Path | None = options.config
     grpc: str | None = options.grpc
+    http: str | None = options.http
     store: str | None = options.store
-    given = {("grpc", "listen"): grpc, ("store", "url"): store}
+    given = {("grpc", "listen"): grpc, ("gateway", "listen"): http, ("store", "url"): store}
     overrides = {name: value for name, value in given.items() if value is not None}
     try:
         settings = read_settings(config, overrides=overrides)

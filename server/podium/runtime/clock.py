@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 NS_PER_MS = 1_000_000
+NS_PER_US = 1_000
 JUMP_MS = 1_000
 """An offset that differs by more than this from what round trips explain is a jump."""
 
@@ -24,6 +25,10 @@ class Clock(Protocol):
     """Where time comes from."""
 
     def now_ms(self) -> int: ...
+
+    def now_us(self) -> int:
+        """Monotonic microseconds since nobody knows when, for durations."""
+        ...
 
     async def sleep(self, delay_ms: int) -> None: ...
 
@@ -51,6 +56,9 @@ class SystemClock:
     def now_ms(self) -> int:
         return self._anchor_ms + time.monotonic_ns() // NS_PER_MS
 
+    def now_us(self) -> int:
+        return time.monotonic_ns() // NS_PER_US
+
     async def sleep(self, delay_ms: int) -> None:
         await asyncio.sleep(max(delay_ms, 0) / 1000)
 
@@ -72,6 +80,9 @@ class StoreClock:
 
     def now_ms(self) -> int:
         return self._base.now_ms() + self._offset_ms
+
+    def now_us(self) -> int:
+        return self._base.now_us()
 
     def local_ms(self) -> int:
         """This server's own time, for measuring a round trip."""

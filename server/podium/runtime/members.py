@@ -103,6 +103,11 @@ class Members:
         self.on_silent: Callable[[], None] = _nothing
         self.takeovers = 0
 
+    @property
+    def store_reachable(self) -> bool:
+        """The heartbeat comes through: the last one did, and not long ago."""
+        return not self._failing and self._clock.now_ms() - self._beat_ms <= DEAD_MS
+
     async def join(self) -> None:
         """First heartbeat. On an unshared store every other incarnation is dead at once."""
         beat = await self._heartbeat()

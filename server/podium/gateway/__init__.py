@@ -1,0 +1,1 @@
+"""The HTTP edge: one listener, on which everything that speaks HTTP is served."""
