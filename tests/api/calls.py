@@ -22,6 +22,7 @@ TASKS = "/conductor.grpc.tasks.TaskService/"
 METADATA = "/conductor.grpc.metadata.MetadataService/"
 EVENTS = "/conductor.grpc.events.EventService/"
 PODIUM = "/podium.v1.WorkflowService/"
+DEFINITIONS = "/podium.v1.MetadataService/"
 STREAMED = {
     f"{TASKS}BatchPoll",
     f"{PODIUM}Watch",

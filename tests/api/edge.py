@@ -20,7 +20,7 @@ from podium.registry.registry import Registry
 from podium.runtime.clock import SystemClock, SystemIds
 from podium.runtime.service import Runtime, Settings
 from podium.sandbox.pool import Sandbox
-from podium.v1 import admin_pb2_grpc, workflow_pb2_grpc
+from podium.v1 import admin_pb2_grpc, metadata_pb2_grpc, workflow_pb2_grpc
 from tests.runtime.rig import CountingStore
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class Edge:
         self.workflows = workflow_grpc.WorkflowServiceStub(self.channel)
         self.tasks = task_grpc.TaskServiceStub(self.channel)
         self.admin = admin_pb2_grpc.AdminServiceStub(self.channel)
+        self.definitions = metadata_pb2_grpc.MetadataServiceStub(self.channel)
         self.podium = workflow_pb2_grpc.WorkflowServiceStub(self.channel)
         return self
 

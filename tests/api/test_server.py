@@ -40,6 +40,7 @@ async def test_reflection_lists_and_describes_the_services() -> None:
         "conductor.grpc.metadata.MetadataService",
         "conductor.grpc.events.EventService",
         "podium.v1.AdminService",
+        "podium.v1.MetadataService",
         "podium.v1.WorkerService",
         "podium.v1.WorkflowService",
         "grpc.health.v1.Health",

@@ -16,6 +16,7 @@ SERVICES = {
     "conductor.grpc.metadata.MetadataService",
     "conductor.grpc.events.EventService",
     "podium.v1.AdminService",
+    "podium.v1.MetadataService",
     "podium.v1.WorkerService",
     "podium.v1.WorkflowService",
     "grpc.health.v1.Health",

@@ -39,6 +39,13 @@ SERVED = {
         "TerminateWorkflow",
     },
     "podium.v1.AdminService": {"ListParked", "PurgeParked", "RetryParked"},
+    "podium.v1.MetadataService": {
+        "GetTask",
+        "GetWorkflow",
+        "RegisterTask",
+        "RegisterWorkflow",
+        "ValidateWorkflow",
+    },
     "podium.v1.WorkerService": {"Connect"},
     "podium.v1.WorkflowService": {
         "Signal",

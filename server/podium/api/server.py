@@ -21,7 +21,9 @@ from podium.api.gone import keep_quiet_about_gone_clients
 from podium.api.health import SERVICE as HEALTH
 from podium.api.health import Health
 from podium.api.interceptor import Admission, Guard
+from podium.api.metadata_service import JsonMetadataService
 from podium.api.workflow_service import WorkflowService
+from podium.app.definitions import Definitions
 from podium.app.executions import Executions
 from podium.app.removal import Removal
 from podium.app.start import StartWorkflow
@@ -32,7 +34,7 @@ from podium.conductor import (
     task_service_pb2,
     workflow_service_pb2,
 )
-from podium.v1 import admin_pb2, worker_pb2, worker_pb2_grpc, workflow_pb2
+from podium.v1 import admin_pb2, metadata_pb2, worker_pb2, worker_pb2_grpc, workflow_pb2
 
 if TYPE_CHECKING:
     from podium.api.worker_service import WorkerService
@@ -50,6 +52,7 @@ SERVICES: Final = (
             worker_pb2,
             workflow_pb2,
             admin_pb2,
+            metadata_pb2,
         )
         for service in file.DESCRIPTOR.services_by_name.values()
     ),
@@ -91,6 +94,7 @@ def build_server(
                 message_bytes_max=admission.message_bytes_max,
             ).handler(),
             MetadataService(services.registry).handler(),
+            JsonMetadataService(Definitions(services.registry)).handler(),
             event_handler(),
             WorkflowService(starts=starts, executions=executions).handler(),
             AdminService(services.parking).handler(),
