@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from podium.engine.validate import validate_workflow
-from podium.model.definition import SubWorkflowParams, decode_workflow
-from podium.model.definition import encode as encoded
+from podium.model.definition import SubWorkflowParams
 from tests.engine.machine import Machine
 from tests.engine.shapes import flow, fork, join, op, simple
-
-
-def test_s_044_state_changes_raise_no_event() -> None:
-    """They would go to event handlers, which are not there yet."""
-    change: dict[str, Any] = {"onSuccess": [{"type": "x", "payload": {}}]}
-    definition = flow(simple("a", on_state_change=change), cache_config={"key": "k"})
-    assert validate_workflow(definition) == []
-    assert decode_workflow(encoded(definition)) == definition
-    machine = Machine(definition).start()
-    machine.work("a")
-    assert machine.status == "COMPLETED"
-    assert not machine.effects
 
 
 def test_s_048_s_388_a_join_has_no_script() -> None:

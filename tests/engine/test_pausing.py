@@ -142,6 +142,7 @@ def test_a_child_that_ends_during_a_pause_is_followed() -> None:
     assert machine.list() == ["s COMPLETED", "a SCHEDULED"]
 
 
+@pytest.mark.timeout(120)
 def test_many_that_wait_are_settled_in_portions() -> None:
     count = 1_200
     elements = [{"name": "x", "taskReferenceName": f"x{n}"} for n in range(count)]

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from podium.engine.transition import FetchPayloads, FetchTasks, Records, Transition
-from podium.model.execution import TaskRecord, TaskStatus
+from podium.model.execution import RaisedEvent, TaskRecord, TaskStatus
 from podium.model.payload import EMPTY, Payload
 from podium.store import codec
 from tests.store.samples import (
@@ -62,6 +62,13 @@ def test_old_effects_are_read_as_they_were_meant(title: str) -> None:
 
 def test_old_history_is_read_as_it_was_meant() -> None:
     assert codec.decode_history(golden("history")) == HISTORY
+
+
+def test_the_events_of_a_commit_are_read_as_they_were_written() -> None:
+    event = RaisedEvent(RECORD.id, RECORD.ref, "onFailed", "alarm", Payload(b'{"n":1}'), "e")
+    row = replace(HISTORY, events=(event, replace(event, payload=EMPTY)))
+    commit = codec.encode_commit(replace(TRANSITION, history=row), version=0, incarnation="inc")
+    assert codec.decode_history(commit.history or b"") == row
 
 
 def test_a_record_without_the_newest_fields_is_read() -> None:

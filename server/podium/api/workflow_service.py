@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
+from podium.api.changes_out import changes_of, portions
 from podium.api.errors import status_of
 from podium.api.frames import STATUSES
 from podium.api.json_payload import payload_of
@@ -25,7 +26,7 @@ from podium.v1 import workflow_pb2 as pb
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from podium.app.executions import Executions, Seen
+    from podium.app.executions import Executions
     from podium.app.start import IdempotencyStrategy, StartWorkflow
 
 LOG = logging.getLogger("podium.api")
@@ -91,9 +92,10 @@ class WorkflowService:
     ) -> AsyncIterator[pb.WatchResponse]:
         del context
         async for commits in self._executions.watch(request.workflow_id, request.from_position):
-            yield pb.WatchResponse(
-                changes=[change for seen in commits for change in _changes_of(seen)]
-            )
+            for some in portions(commits):
+                yield pb.WatchResponse(
+                    changes=[change for seen in some for change in changes_of(seen)]
+                )
 
     async def signal(self, request: pb.SignalRequest, context: Context) -> pb.SignalResponse:
         del context
@@ -160,26 +162,3 @@ def _signal_of(request: pb.SignalRequest) -> Signal:
         output=payload_of("output", request.output),
         reason=request.reason or None,
     )
-
-
-def _changes_of(seen: Seen) -> list[pb.Change]:
-    """The tasks' changes of one commit; the execution's own where it is news, or all there is."""
-    row = seen.row
-    changes = [
-        pb.Change(
-            reference_name=change.ref,
-            task_id=change.task_id,
-            task_status=change.status_to,
-            retry_count=change.retry_count,
-        )
-        for change in row.changes
-    ]
-    if seen.moved or not changes:
-        changes.append(pb.Change())
-    for change in changes:
-        change.position = row.position
-        change.time_ms = row.time_ms
-        change.workflow_status = row.workflow_status
-        change.commands.extend(row.commands)
-        change.actor = row.actor
-    return changes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from podium.app.failure import NotFound, RequestUnsound, shown
+from podium.app.masking import masked_row
 from podium.app.names import bounded_text, no_workflow, require_workflow_id
 from podium.app.reading import Reader
 from podium.engine.command import Rejected, Rerun, Restart, Signal, Terminate
@@ -188,14 +189,14 @@ class Executions:
             # One row more than asked for tells whether the first one changed the status.
             after, status = max(from_position - 2, 0), ""
             while True:
-                ended = await self._has_ended(workflow_id)
+                ended, hidden = await self._standing(workflow_id)
                 rows = await self._rows(workflow_id, after)
                 seen: list[Seen] = []
                 for row in rows:
                     moved = row.workflow_status != status
                     after, status = row.position, row.workflow_status
                     if row.position >= from_position:
-                        seen.append(Seen(row, moved))
+                        seen.append(Seen(masked_row(row, hidden), moved))
                 if seen:
                     yield seen
                 elif not rows and ended:
@@ -205,12 +206,14 @@ class Executions:
         finally:
             watch.unsubscribe(workflow_id, event)
 
-    async def _has_ended(self, workflow_id: str) -> bool:
+    async def _standing(self, workflow_id: str) -> tuple[bool, list[str]]:
+        """Whether it has ended, and its maskedFields."""
         try:
             entry = await self._services.executor.read(workflow_id, everything=False)
         except UnknownExecution:
             raise no_workflow(workflow_id) from None
-        return entry.header is not None and entry.header.status.terminal
+        ended = entry.header is not None and entry.header.status.terminal
+        return ended, entry.graph.definition.masked_fields
 
     async def _rows(self, workflow_id: str, after: int) -> list[HistoryRow]:
         stored = await self._services.store.history(workflow_id, after, ROWS_PER_READ)

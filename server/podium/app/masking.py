@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from podium.app.view import ExecutionView, TaskView
+    from podium.model.execution import HistoryRow
     from podium.model.payload import JsonValue
 
 MASK: Final = "***"
@@ -42,6 +43,18 @@ def masked_task(view: TaskView, names: Collection[str]) -> TaskView:
         return view
     record = replace(view.record, input=masked_payload(view.record.input, names))
     return replace(view, record=record, output=masked_payload(view.output, names))
+
+
+def masked_row(row: HistoryRow, names: Collection[str]) -> HistoryRow:
+    """The events of a commit as they may be shown."""
+    if not names or not row.events:
+        return row
+    return replace(
+        row,
+        events=tuple(
+            replace(event, payload=masked_payload(event.payload, names)) for event in row.events
+        ),
+    )
 
 
 def masked_payload(payload: Payload, names: Collection[str]) -> Payload:

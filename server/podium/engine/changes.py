@@ -20,7 +20,7 @@ from podium.model.queue import Deadline, Ready
 if TYPE_CHECKING:
     from podium.engine.state import State
     from podium.engine.transition import Effect
-    from podium.model.execution import GateRecord
+    from podium.model.execution import ExecutionHeader, GateRecord
     from podium.model.queue import DeadlineKind, Queue
 
 Pair: TypeAlias = tuple[TaskRecord | None, TaskRecord]
@@ -200,14 +200,20 @@ def collect(draft: State, actor: str) -> Transition | None:
         unslotted=tuple(found.unslotted),
         effects=(*draft.effects, *found.effects),
         cancels=tuple(draft.cancels),
-        history=HistoryRow(
-            position,
-            draft.now_ms,
-            tuple(draft.commands),
-            actor,
-            header.status,
-            tuple(found.changes),
-        ),
+        history=row_of(draft, header, found, actor),
+    )
+
+
+def row_of(draft: State, header: ExecutionHeader, found: Differences, actor: str) -> HistoryRow:
+    """What the commit did."""
+    return HistoryRow(
+        header.history_position,
+        draft.now_ms,
+        tuple(draft.commands),
+        actor,
+        header.status,
+        tuple(found.changes),
+        tuple(draft.events.raised),
     )
 
 

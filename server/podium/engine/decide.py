@@ -37,6 +37,7 @@ from podium.engine.gating import grant_gate, is_for_gate
 from podium.engine.leases import LeaseCommand, lease_command
 from podium.engine.outside import continue_, fail_failure_workflow, start, terminate
 from podium.engine.pausing import pause, reset_callbacks, unpause
+from podium.engine.raising import raise_events
 from podium.engine.reopening import retry_execution, revive
 from podium.engine.report import close_child, report_result
 from podium.engine.restarting import rerun, restart
@@ -69,21 +70,26 @@ def decide(draft: Draft, command: Command, now_ms: int) -> Asking[Outcome]:
     if header is None and not isinstance(command, Start):
         raise Rejected("NOT_FOUND", f"No such workflow found by id: {draft.workflow_id}")
     draft.now_ms = max(now_ms, draft.now_ms, header.updated_ms if header else 0)
-    if isinstance(command, GrantLease):  # the most frequent one: no step follows from it
-        if draft.head.gate is not None and is_for_gate(draft, command.task_id):
-            outcome = grant_gate(draft, command)
-        else:
-            outcome = yield from lease_command(draft, command)
-    elif isinstance(command, OUTSIDE):
-        outcome = yield from outside(draft, command)
-    elif isinstance(command, CONTROL):
-        outcome = yield from driven(draft, control(draft, command), OK)
-    elif isinstance(command, AGAIN):
-        outcome = yield from driven(draft, again(draft, command), OK)
-    else:
-        outcome = yield from driven(draft, progress(draft, command), OK)
+    outcome = yield from answered(draft, command)
+    if draft.graph.raises:
+        yield from raise_events(draft)
     draft.commands.append(type(command).__name__)
     return outcome
+
+
+def answered(draft: Draft, command: Command) -> Asking[Outcome]:
+    """The command, and all that follows from it."""
+    if isinstance(command, GrantLease):  # the most frequent one: no step follows from it
+        if draft.head.gate is not None and is_for_gate(draft, command.task_id):
+            return grant_gate(draft, command)
+        return (yield from lease_command(draft, command))
+    if isinstance(command, OUTSIDE):
+        return (yield from outside(draft, command))
+    if isinstance(command, CONTROL):
+        return (yield from driven(draft, control(draft, command), OK))
+    if isinstance(command, AGAIN):
+        return (yield from driven(draft, again(draft, command), OK))
+    return (yield from driven(draft, progress(draft, command), OK))
 
 
 def progress(draft: Draft, command: ProgressCommand) -> Asking[Outcome]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from podium.engine.expression import Context, Template
@@ -19,6 +20,7 @@ from podium.engine.gathering import (
     latest,
     want_parts,
 )
+from podium.engine.graph import Place
 from podium.engine.identity import task_key
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.engine.schedule import too_large
@@ -33,16 +35,16 @@ from podium.engine.state import (
     want_tasks,
 )
 from podium.engine.transition import Evaluate
-from podium.model.payload import Payload, json_bytes
+from podium.model.execution import TaskRecord
+from podium.model.payload import JsonObject, Payload, json_bytes
 
 if TYPE_CHECKING:
     from podium.engine.gathering import Parts
-    from podium.engine.graph import Graph, Place
+    from podium.engine.graph import Graph
     from podium.engine.reading import Uses
     from podium.engine.search import Search
     from podium.engine.state import Asking
-    from podium.model.execution import TaskRecord
-    from podium.model.payload import JsonObject, JsonValue
+    from podium.model.payload import JsonValue
 
 HEADER_ROOTS: Final = frozenset(
     {
@@ -66,6 +68,18 @@ EVALUATION_ROUNDS_LIMIT: Final = 8
 """Expressions inside expressions: how often what they name may name something new."""
 
 
+class Reader(msgspec.Struct, frozen=True, kw_only=True):
+    """Who evaluates. `task_id` None leaves `${CPEWF_TASK_ID}` as it is (S-516); `place` None = the
+    execution, not a task. `parameters`: see Context. `own` = read for its reference, whatever
+    followed it.
+    """
+
+    task_id: str | None = None
+    place: Place | None = None
+    parameters: JsonObject | None = None
+    own: TaskRecord | None = None
+
+
 def evaluate(
     draft: State,
     template: Template,
@@ -74,23 +88,25 @@ def evaluate(
     place: Place | None = None,
     parameters: JsonObject | None = None,
 ) -> Asking[JsonValue]:
-    """The value of a template now. `task_id` None leaves `${CPEWF_TASK_ID}` as it is (S-516);
-    `place` None = of the execution, not of a task. `parameters`: see Context.
-    """
+    """The value of a template now; by name what a Reader is."""
+    reader = Reader(task_id=task_id, place=place, parameters=parameters)
+    return (yield from evaluate_for(draft, template, reader))
+
+
+def evaluate_for(draft: State, template: Template, reader: Reader) -> Asking[JsonValue]:
+    """The value of a template now. Raises OutputTooLarge."""
     known = template.uses
-    context = yield from context_for(draft, known, task_id, place, parameters)
+    context = yield from context_for(draft, known, reader)
     if known.searches:
         context = yield from with_found(context, known.searches)
     if template.dynamic:
-        context = yield from resolved(draft, template, context, place)
+        context = yield from resolved(draft, template, context, reader)
     if template.reads > 1:
         check_size(template, context)
     return template.evaluate(context)
 
 
-def resolved(
-    draft: State, template: Template, context: Context, place: Place | None
-) -> Asking[Context]:
+def resolved(draft: State, template: Template, context: Context, reader: Reader) -> Asking[Context]:
     """The context with what paths read that are put together from what it holds."""
     known = template.uses
     for _ in range(EVALUATION_ROUNDS_LIMIT):
@@ -98,8 +114,7 @@ def resolved(
         if uses == known:
             break
         found = context.found
-        parameters = context.parameters
-        context = yield from context_for(draft, uses, context.task_id, place, parameters)
+        context = yield from context_for(draft, uses, reader)
         if uses.searches:
             context = replace(context, found=found)
             context = yield from with_found(context, uses.searches)
@@ -159,14 +174,9 @@ def evaluate_map(
     return dict(value) if template.literal else value  # a constant is shared by all who read it
 
 
-def context_for(
-    draft: State,
-    uses: Uses,
-    task_id: str | None,
-    place: Place | None,
-    parameters: JsonObject | None,
-) -> Asking[Context]:
+def context_for(draft: State, uses: Uses, reader: Reader) -> Asking[Context]:
     """Everything that `uses` names, at hand."""
+    place, own = reader.place, reader.own
     if uses.workflow_roots and not uses.workflow_roots <= HEADER_ROOTS:
         yield from want_payloads(draft)
     tasks: dict[str, TaskRecord | None] = {}
@@ -177,6 +187,8 @@ def context_for(
             yield from find_newest(draft, keys, place)
         yield from want_tasks(draft, tuple(keys.values()))
         tasks = {ref: latest(draft, key) for ref, key in keys.items()}
+        if own is not None and own.ref in tasks:
+            tasks[own.ref] = own
         read = [
             (task, name)
             for ref, name in uses.join_members
@@ -190,8 +202,8 @@ def context_for(
         output=payload(draft.output),
         variables=payload(draft.variables),
         tasks=tasks,
-        task_id=task_id,
-        parameters=parameters,
+        task_id=reader.task_id,
+        parameters=reader.parameters,
         gathered=lambda task: gather(task, parts, lambda key: gathered_task(draft, key)),
     )
 

@@ -21,6 +21,7 @@ from podium.engine.expression import (
 from podium.engine.limits import CACHED_SECONDS_MAX
 from podium.engine.reading import merge
 from podium.engine.schema import Checks, checks_of
+from podium.engine.state_event import Hook, compile_hooks
 from podium.model.definition import TaskDef, WorkflowDef, WorkflowTask
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     cache: CacheRule | None = None
     """Heeded where a worker would take the task."""
+    hooks: tuple[Hook, ...] = ()
+    """Events that its changes of state raise."""
 
     @property
     def ref(self) -> str:
@@ -114,6 +117,8 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     checks: Checks | None = None
     """What the definition enforces."""
     run_limit: RunLimit | None = None
+    raises: bool = False
+    """Whether tasks may raise events: those of a dynamic fork are not known yet."""
 
     @property
     def root(self) -> int:
@@ -201,6 +206,7 @@ class Compiler:
             template=compile_input(task),
             params=compile_params(task),
             cache=compile_cache(task),
+            hooks=compile_hooks(task.on_state_change),
             cases=cases,
             default=default,
             branches=branches,
@@ -287,6 +293,7 @@ def graph_of(definition: WorkflowDef, tasks: Sequence[WorkflowTask]) -> Graph:
         loops=loops_of(nodes, output),
         checks=checks_of(definition),
         run_limit=run_limit_of(definition),
+        raises=any(node.hooks or node.task.type == "FORK_JOIN_DYNAMIC" for node in nodes),
     )
 
 
@@ -330,6 +337,7 @@ def uses_of(node: Node) -> list[Uses]:
         found.append(node.params.uses)
     if node.cache is not None:
         found.append(node.cache.key.uses)
+    found += [hook.payload.uses for hook in node.hooks]
     found += [compile_value(text).uses for text in (node.task.sink, node.task.items) if text]
     return found
 

@@ -17,6 +17,12 @@ CACHED_BYTES_LIMIT: Final = 1024 * 1024
 CACHED_SECONDS_MAX: Final = 2**31 - 1
 VARIABLES_BYTES_LIMIT: Final = 256 * 1024
 """All variables of a workflow, as JSON text (S-472)."""
+STATE_EVENTS_LIMIT: Final = 10
+"""Events that one entry of an onStateChange raises."""
+STATE_EVENT_BYTES_LIMIT: Final = 64 * 1024
+"""Payload of one event, as JSON text."""
+EVENTS_BYTES_LIMIT: Final = 1024 * 1024
+"""Payloads of all events of one commit: they stand in its history row."""
 REASON_CHARS_LIMIT: Final = 500
 """reasonForIncompletion of a task (S-008)."""
 WORKFLOW_REASON_CHARS_LIMIT: Final = 16_000

@@ -90,6 +90,7 @@ def draft_task(draft: State, place: Place, task_type: str, def_name: str) -> Tas
         retry_count=former.retry_count + 1 if former else 0,
         retried_task_id=former.id if former else None,
         task_def=place.task_def,
+        raises=bool(node.hooks),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
+from podium.engine.events import Events
 from podium.engine.identity import ATTEMPTS_PER_RUN
 from podium.engine.lifecycle import TASK_NEXT, WORKFLOW_NEXT
 from podium.engine.transition import (
@@ -120,10 +121,10 @@ class State:
     """Everything one decision reads and changes: the rules work on it, draft.py adds its ends."""
 
     __slots__ = (
-        "anew", "attempts", "branches", "cancels", "commands", "domains", "effects", "graph",
-        "header", "input", "joins", "later", "loops", "now", "now_ms", "output", "payloads_known",
-        "removed", "stored_header", "stored_input", "stored_output", "stored_variables",
-        "system_types", "tasks", "unseen", "variables", "workflow_id",
+        "anew", "attempts", "branches", "cancels", "commands", "domains", "effects", "events",
+        "graph", "header", "input", "joins", "later", "loops", "now", "now_ms", "output",
+        "payloads_known", "removed", "stored_header", "stored_input", "stored_output",
+        "stored_variables", "system_types", "tasks", "unseen", "variables", "workflow_id",
     )  # fmt: skip
 
     def __init__(
@@ -160,6 +161,7 @@ class State:
         """Tasks that ended in this draft and are removed by it: as they were stored, as they ended.
         """
         self.effects: list[Effect] = []
+        self.events: Final = Events()
         self.cancels: list[CancelNotice] = []
         self.commands: list[str] = []
         self.domains: dict[str, frozenset[str]] = {}
@@ -248,11 +250,16 @@ class State:
         if task.task_type in COUNTED:
             self.joins.changed[task.key] = None
         if task.key == task.branch:
+            branch = self.branches.look(task.key)
+            if branch is not None and branch is not UNKNOWN:
+                self.events.branches[task.key] = branch
             self.branches.changed[task.key] = None
 
     def _forget(self, task: TaskRecord) -> None:
         """What is stored of a task that was open before this draft must end with it."""
         before = self.tasks.before(task.key)
+        if task.raises:
+            self.events.remove(before, task)
         if before is not None and before.id == task.id and not before.status.terminal:
             self.removed.append((before, task))
 

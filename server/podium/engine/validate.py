@@ -21,6 +21,7 @@ from podium.engine.problem import (
 )
 from podium.engine.schema import schema_problems, schemas_in
 from podium.engine.script import Script, scripts_in
+from podium.engine.state_event import hook_problems
 from podium.engine.tree import walk_tasks
 from podium.engine.validate_operators import check_operator
 from podium.engine.validate_references import (
@@ -174,6 +175,7 @@ def placed_problems(placed: Placed, known: Known) -> Iterator[Problem]:
     yield from check_depth(f"{place}.inputParameters", task.input_parameters)
     yield from check_depth(f"{place}.metadata", task.metadata)
     yield from check_cache(f"{place}.cacheConfig", task.cache_config)
+    yield from hook_problems(f"{place}.onStateChange", task.on_state_change)
     yield from check_operator(placed)
     yield from check_task_expressions(placed, known)
     yield from check_join_on(placed, known)

@@ -17,6 +17,7 @@ from podium.engine.problem import Problem, check_name, shown
 from podium.engine.scope import WORKFLOW
 from podium.engine.script import Script
 from podium.engine.search import SEARCHES_LIMIT
+from podium.engine.state_event import payloads_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,6 +78,7 @@ def expressions_in(task: WorkflowTask) -> Iterator[tuple[str, JsonValue]]:
     yield "inputParameters", task.input_parameters
     yield "sink", task.sink
     yield "items", task.items
+    yield from payloads_in(task.on_state_change)
     params = task.sub_workflow_param
     if params is not None:
         where = "subWorkflowParam"

@@ -150,6 +150,8 @@ class TaskRecord(Stored, frozen=True):
     """An optional task that ended with errors: joins that wait for it tell of them (S-382)."""
     cached_as: str = ""
     """Name under which its output is to be kept for equal calls; "" = it is not kept."""
+    raises: bool = False
+    """Its changes of state raise events (onStateChange)."""
 
 
 class JoinRecord(Stored, frozen=True):
@@ -283,6 +285,18 @@ class TaskChange(msgspec.Struct, frozen=True, array_like=True):
     task_id: str = ""
 
 
+class RaisedEvent(msgspec.Struct, frozen=True, array_like=True):
+    """An event that a task's change of state raised (S-044). `error` = why it has no payload."""
+
+    task_id: str
+    ref: str
+    moment: str
+    """onScheduled, onStart, onFailed, onSuccess or onCancelled."""
+    type: str
+    payload: Payload = EMPTY
+    error: str = ""
+
+
 class HistoryRow(msgspec.Struct, frozen=True, array_like=True):
     """What one commit did: audit trail, timeline, and what the checkers of the simulation fold."""
 
@@ -292,3 +306,4 @@ class HistoryRow(msgspec.Struct, frozen=True, array_like=True):
     actor: str
     workflow_status: str
     changes: tuple[TaskChange, ...] = ()
+    events: tuple[RaisedEvent, ...] = ()

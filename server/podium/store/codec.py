@@ -82,7 +82,7 @@ HEADERS: Final = msgspec.msgpack.Decoder(ExecutionHeader, dec_hook=_from_bytes)
 TASKS: Final = msgspec.msgpack.Decoder(TaskRecord, dec_hook=_from_bytes)
 JOINS: Final = msgspec.msgpack.Decoder(JoinRecord, dec_hook=_from_bytes)
 BRANCHES: Final = msgspec.msgpack.Decoder(BranchRecord, dec_hook=_from_bytes)
-ROWS: Final = msgspec.msgpack.Decoder(HistoryRow)
+ROWS: Final = msgspec.msgpack.Decoder(HistoryRow, dec_hook=_from_bytes)
 ARCHIVES: Final = msgspec.msgpack.Decoder(dict[str, bytes])
 EFFECTS: Final[msgspec.msgpack.Decoder[Effect]] = msgspec.msgpack.Decoder(
     Effect, dec_hook=_from_bytes

@@ -473,6 +473,7 @@ class Change(_message.Message):
     WORKFLOW_STATUS_FIELD_NUMBER: _builtins.int
     COMMANDS_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Counts the commits of an execution, from 1; the changes of one commit share it."""
     time_ms: _builtins.int
@@ -493,6 +494,12 @@ class Change(_message.Message):
     def commands(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The commands that the commit carried out, such as Start or ReportResult."""
 
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___StateEvent]:
+        """What the task's onStateChange raised, in order; part of the same commit, so each of them
+        happened exactly once. Values under a name of maskedFields are hidden.
+        """
+
     def __init__(
         self,
         *,
@@ -505,11 +512,50 @@ class Change(_message.Message):
         workflow_status: _builtins.str = ...,
         commands: _abc.Iterable[_builtins.str] | None = ...,
         actor: _builtins.str = ...,
+        events: _abc.Iterable[Global___StateEvent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commands", b"commands", "position", b"position", "reference_name", b"reference_name", "retry_count", b"retry_count", "task_id", b"task_id", "task_status", b"task_status", "time_ms", b"time_ms", "workflow_status", b"workflow_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commands", b"commands", "events", b"events", "position", b"position", "reference_name", b"reference_name", "retry_count", b"retry_count", "task_id", b"task_id", "task_status", b"task_status", "time_ms", b"time_ms", "workflow_status", b"workflow_status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Change: _TypeAlias = Change  # noqa: Y015
+
+@_typing.final
+class StateEvent(_message.Message):
+    """An event that a task's change of state raised, as the onStateChange of its definition says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOMENT_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    moment: _builtins.str
+    """onScheduled, onStart, onFailed, onSuccess or onCancelled."""
+    type: _builtins.str
+    """The type of the definition."""
+    error: _builtins.str
+    """Why the payload is left out: it is over 64 KiB, or the events of the commit over 1 MiB. Empty =
+    it is not.
+    """
+    @_builtins.property
+    def payload(self) -> _worker_pb2.Payload:
+        """The payload, its expressions evaluated."""
+
+    def __init__(
+        self,
+        *,
+        moment: _builtins.str = ...,
+        type: _builtins.str = ...,
+        payload: _worker_pb2.Payload | None = ...,
+        error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "moment", b"moment", "payload", b"payload", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StateEvent: _TypeAlias = StateEvent  # noqa: Y015
