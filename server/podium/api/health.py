@@ -21,7 +21,8 @@ class Health:
     """One per server; the composition root calls `stop` when it begins to drain."""
 
     def __init__(self) -> None:
-        self._stopping = asyncio.Event()
+        self.stopping = asyncio.Event()
+        """Set when the server begins to drain."""
         self._names = frozenset[str]()
 
     def handler(self, services: Iterable[str]) -> grpc.GenericRpcHandler:
@@ -37,7 +38,7 @@ class Health:
 
     def stop(self) -> None:
         """Tell everybody to go elsewhere."""
-        self._stopping.set()
+        self.stopping.set()
 
     async def check(
         self, request: pb.HealthCheckRequest, context: Context
@@ -56,13 +57,13 @@ class Health:
         del context
         if request.service not in self._names:
             yield pb.HealthCheckResponse(status=pb.HealthCheckResponse.SERVICE_UNKNOWN)
-        elif not self._stopping.is_set():
+        elif not self.stopping.is_set():
             yield self._status()
-        await self._stopping.wait()
+        await self.stopping.wait()
         if request.service in self._names:
             yield self._status()
 
     def _status(self) -> pb.HealthCheckResponse:
-        if self._stopping.is_set():
+        if self.stopping.is_set():
             return pb.HealthCheckResponse(status=pb.HealthCheckResponse.NOT_SERVING)
         return pb.HealthCheckResponse(status=pb.HealthCheckResponse.SERVING)

@@ -19,6 +19,7 @@ import grpc.aio
 import msgspec
 
 from podium.api.errors import Refused, fault_text, status_of
+from podium.api.method_table import MAKERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
@@ -52,13 +53,6 @@ WAIT_METHODS: Final = frozenset(
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     }
 )
-MAKERS: Final = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
-"""By (the request is a stream, the answer is a stream)."""
 
 
 class Admission(msgspec.Struct, frozen=True):

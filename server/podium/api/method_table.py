@@ -6,7 +6,7 @@ choice: Conductor's services read and write twins, which are the same on the wir
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import grpc
 import msgspec
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+MAKERS: Final = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+"""By (the request is a stream, the answer is a stream)."""
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Message, Message]"
 
@@ -52,11 +60,7 @@ def service_handler(
 
 
 def _handler(method: MethodDescriptor, served: Served) -> grpc.RpcMethodHandler[Message, Message]:
-    make = (
-        grpc.unary_stream_rpc_method_handler
-        if method.server_streaming
-        else grpc.unary_unary_rpc_method_handler
-    )
+    make = MAKERS[method.client_streaming, method.server_streaming]
     read = None if served.request is Message else served.request.FromString
     # A Behaviour is called by grpc alone, with what `read` gives.
     return make(served.behaviour, read, _write)  # pyright: ignore[reportArgumentType]

@@ -22,6 +22,7 @@ from podium.api.health import SERVICE as HEALTH
 from podium.api.health import Health
 from podium.api.interceptor import Admission, Guard
 from podium.api.metadata_service import JsonMetadataService
+from podium.api.start_stream import StartStreams
 from podium.api.workflow_service import WorkflowService
 from podium.app.definitions import Definitions
 from podium.app.executions import Executions
@@ -72,20 +73,21 @@ def build_server(
 
     `name` begins the request ids (default: one of this life); `health` is told when to stop.
     """
-    admission = admission or Admission()
+    admission, health = admission or Admission(), health or Health()
     keep_quiet_about_gone_clients()
     server = grpc.aio.server(
         interceptors=[Guard(name or services.ids.incarnation(), admission)],
         options=_options(admission),
     )
     starts, executions = StartWorkflow(services), Executions(services)
+    removal = Removal(services)
     messages = ExecutionMessages()
     server.add_generic_rpc_handlers(
         (
             ConductorWorkflows(
                 starts=starts,
                 executions=executions,
-                removal=Removal(services),
+                removal=removal,
                 messages=messages,
             ).handler(),
             TaskService(
@@ -96,9 +98,14 @@ def build_server(
             MetadataService(services.registry).handler(),
             JsonMetadataService(Definitions(services.registry)).handler(),
             event_handler(),
-            WorkflowService(starts=starts, executions=executions).handler(),
+            WorkflowService(
+                starts=starts,
+                executions=executions,
+                removal=removal,
+                streams=StartStreams(health.stopping),
+            ).handler(),
             AdminService(services.parking).handler(),
-            (health or Health()).handler(SERVICES),
+            health.handler(SERVICES),
         )
     )
     worker_pb2_grpc.add_WorkerServiceServicer_to_server(worker_service, server)

@@ -1,22 +1,18 @@
-"""podium.v1.WorkflowService: starts in batches, waiting, and streams of changes."""
+"""podium.v1.WorkflowService: starts in batches, waiting, streams of changes, and bulk calls."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import grpc
-
+from podium.api.bulk_calls import BulkCalls
 from podium.api.changes_out import changes_of, portions
-from podium.api.errors import status_of
 from podium.api.frames import STATUSES
 from podium.api.json_payload import payload_of
 from podium.api.method_table import Context, Served, service_handler
 from podium.api.off_loop import convert
+from podium.api.start_items import StartItems, check_count
 from podium.api.value import ValueUnsound
 from podium.app.masking import masked
-from podium.app.start import StartRequest
 from podium.engine.command import Signal, UpdateVariables
 from podium.engine.limits import VARIABLES_BYTES_LIMIT
 from podium.model.execution import TaskStatus
@@ -24,28 +20,32 @@ from podium.v1 import worker_pb2
 from podium.v1 import workflow_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
+    import grpc
+
+    from podium.api.start_stream import Context as StreamContext
+    from podium.api.start_stream import StartStreams
     from podium.app.executions import Executions
-    from podium.app.start import IdempotencyStrategy, StartWorkflow
-
-LOG = logging.getLogger("podium.api")
-ITEMS_MAX: Final = 1_000
-STRATEGIES: Final[Mapping[int, IdempotencyStrategy]] = {
-    pb.IDEMPOTENCY_STRATEGY_UNSPECIFIED: "RETURN_EXISTING",
-    pb.IDEMPOTENCY_STRATEGY_FAIL: "FAIL",
-    pb.IDEMPOTENCY_STRATEGY_RETURN_EXISTING: "RETURN_EXISTING",
-    pb.IDEMPOTENCY_STRATEGY_FAIL_ON_RUNNING: "FAIL_ON_RUNNING",
-}
-FAULT: Final = "expected an execution, found a fault of the server"
+    from podium.app.removal import Removal
+    from podium.app.start import StartWorkflow
 
 
 class WorkflowService:
     """All of it is served."""
 
-    def __init__(self, *, starts: StartWorkflow, executions: Executions) -> None:
-        self._starts = starts
+    def __init__(
+        self,
+        *,
+        starts: StartWorkflow,
+        executions: Executions,
+        removal: Removal,
+        streams: StartStreams,
+    ) -> None:
+        self._items = StartItems(starts)
+        self._streams = streams
         self._executions = executions
+        self._bulk = BulkCalls(executions=executions, removal=removal)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """For the server."""
@@ -53,26 +53,27 @@ class WorkflowService:
             pb.DESCRIPTOR.services_by_name["WorkflowService"],
             {
                 "StartWorkflows": Served(self.start_workflows, pb.StartWorkflowsRequest),
+                "StreamStarts": Served(self.stream_starts, pb.StreamStartsRequest),
                 "Wait": Served(self.wait, pb.WaitRequest),
                 "Watch": Served(self.watch, pb.WatchRequest),
                 "Signal": Served(self.signal, pb.SignalRequest),
                 "UpdateVariables": Served(self.update_variables, pb.UpdateVariablesRequest),
+                **self._bulk.served(),
             },
         )
 
     async def start_workflows(
         self, request: pb.StartWorkflowsRequest, context: Context
     ) -> pb.StartWorkflowsResponse:
-        """All items at once, so that they share commits."""
         del context
-        if not 0 < len(request.items) <= ITEMS_MAX:
-            raise ValueUnsound(f"items: expected 1 to {ITEMS_MAX}, found {len(request.items)}")
-        async with asyncio.TaskGroup() as group:
-            started = [
-                group.create_task(self._start(f"items[{index}]", item))
-                for index, item in enumerate(request.items)
-            ]
-        return pb.StartWorkflowsResponse(results=[each.result() for each in started])
+        check_count("items", request.items)
+        return pb.StartWorkflowsResponse(results=await self._items.start_all(request.items))
+
+    async def stream_starts(
+        self, requests: AsyncIterator[pb.StreamStartsRequest], context: StreamContext
+    ) -> None:
+        del requests  # read by the context, as it is written
+        await self._streams.serve(self._items, context)
 
     async def wait(self, request: pb.WaitRequest, context: Context) -> pb.WaitResponse:
         del context
@@ -112,40 +113,6 @@ class WorkflowService:
         variables = payload_of("variables", request.variables, bytes_limit=VARIABLES_BYTES_LIMIT)
         await self._executions.command(request.workflow_id, UpdateVariables(variables=variables))
         return pb.UpdateVariablesResponse()
-
-    async def _start(self, place: str, item: pb.StartItem) -> pb.StartResult:
-        try:
-            asked = await convert(len(item.input.json), _start_request_of, place, item)
-            started = await self._starts.start(asked)
-        except Exception as error:
-            # Items stand for themselves: one that fails does not touch the others.
-            status = status_of(error)
-            if status is None:
-                LOG.exception("StartWorkflows: %s failed", place)
-                status = grpc.StatusCode.INTERNAL, FAULT
-            code, message = status
-            number: int = code.value[0]
-            return pb.StartResult(error=pb.StartError(code=number, message=message))
-        return pb.StartResult(workflow_id=started.workflow_id, existing=started.existing)
-
-
-def _start_request_of(place: str, item: pb.StartItem) -> StartRequest:
-    strategy = STRATEGIES.get(item.idempotency_strategy)
-    if strategy is None:
-        raise ValueUnsound(
-            f"{place}.idempotency_strategy: expected one of {', '.join(map(str, STRATEGIES))}, "
-            f"found {item.idempotency_strategy}"
-        )
-    return StartRequest(
-        name=item.name,
-        version=item.version,
-        input=payload_of(f"{place}.input", item.input),
-        correlation_id=item.correlation_id,
-        priority=item.priority,
-        task_to_domain=dict(item.task_to_domain),
-        idempotency_key=item.idempotency_key,
-        idempotency_strategy=strategy,
-    )
 
 
 def _signal_of(request: pb.SignalRequest) -> Signal:

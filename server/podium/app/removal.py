@@ -7,11 +7,13 @@ all that is told; commands that come meanwhile are decided as always, and the re
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from podium.app.failure import Busy, RequestUnsound
 from podium.app.names import no_workflow, require_workflow_id
-from podium.engine.command import Terminate
+from podium.engine.command import Rejected, Terminate
+from podium.engine.limits import WORKFLOW_REASON_CHARS_LIMIT
 from podium.runtime.letter import Tombstoned, UnknownExecution
 from podium.store import codec
 from podium.store.port import TOMBSTONE_MS
@@ -30,14 +32,17 @@ class Removal:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    async def remove(self, workflow_id: str, *, archive: bool) -> None:
+    async def remove(self, workflow_id: str, *, archive: bool, reason: str | None = None) -> None:
         """Raises RequestUnsound, NotFound, Busy, StoreError. One that was archived before goes
-        for good without `archive`.
+        for good without `archive`. Without a `reason` what runs cannot be archived.
         """
+        ending = None
+        if not archive or reason is not None:
+            ending = Terminate(reason=(reason or REASON)[:WORKFLOW_REASON_CHARS_LIMIT])
         require_workflow_id("workflow_id", workflow_id)
         for _ in range(LOOKS_MAX):
             try:
-                if await self._try(workflow_id, archive=archive):
+                if await self._try(workflow_id, archive=archive, ending=ending):
                     return
             except (UnknownExecution, Tombstoned):
                 await self._remove_archived(workflow_id, archive=archive)
@@ -48,18 +53,19 @@ class Removal:
             " found some that cannot be reached now; try again"
         )
 
-    async def _try(self, workflow_id: str, *, archive: bool) -> bool:
-        """Whether it is gone. Raises UnknownExecution, Tombstoned."""
+    async def _try(self, workflow_id: str, *, archive: bool, ending: Terminate | None) -> bool:
+        """Whether it is gone; `ending` ends what runs. Raises UnknownExecution, Tombstoned."""
         executor, store = self._services.executor, self._services.store
         entry = await executor.read(workflow_id, everything=False)
         header = entry.header
         assert header is not None, workflow_id
         if not header.status.terminal:
-            if archive:
+            if ending is None:
                 raise RequestUnsound(
                     f"Cannot archive workflow: {workflow_id} with status: {header.status}"
                 )
-            await executor.call(workflow_id, Terminate(reason=REASON), "")
+            with contextlib.suppress(Rejected):  # it has ended by itself just now
+                await executor.call(workflow_id, ending, "")
             return False
         if header.pending:
             return False

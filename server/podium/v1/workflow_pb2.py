@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from podium.v1 import bulk_pb2 as podium_dot_v1_dot_bulk__pb2
 from podium.v1 import worker_pb2 as podium_dot_v1_dot_worker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18podium/v1/workflow.proto\x12\tpodium.v1\x1a\x16podium/v1/worker.proto\"\x81\x01\n\rSignalRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\'\n\x06status\x18\x02 \x01(\x0e\x32\x17.podium.v1.ResultStatus\x12\"\n\x06output\x18\x03 \x01(\x0b\x32\x12.podium.v1.Payload\x12\x0e\n\x06reason\x18\x04 \x01(\t\"6\n\x0eSignalResponse\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\"T\n\x16UpdateVariablesRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12%\n\tvariables\x18\x02 \x01(\x0b\x32\x12.podium.v1.Payload\"\x19\n\x17UpdateVariablesResponse\"<\n\x15StartWorkflowsRequest\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.podium.v1.StartItem\"\xc3\x02\n\tStartItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12!\n\x05input\x18\x03 \x01(\x0b\x32\x12.podium.v1.Payload\x12\x16\n\x0e\x63orrelation_id\x18\x04 \x01(\t\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12>\n\x0etask_to_domain\x18\x06 \x03(\x0b\x32&.podium.v1.StartItem.TaskToDomainEntry\x12\x17\n\x0fidempotency_key\x18\x07 \x01(\t\x12<\n\x14idempotency_strategy\x18\x08 \x01(\x0e\x32\x1e.podium.v1.IdempotencyStrategy\x1a\x33\n\x11TaskToDomainEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\x16StartWorkflowsResponse\x12\'\n\x07results\x18\x01 \x03(\x0b\x32\x16.podium.v1.StartResult\"i\n\x0bStartResult\x12\x15\n\x0bworkflow_id\x18\x01 \x01(\tH\x00\x12&\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.podium.v1.StartErrorH\x00\x12\x10\n\x08\x65xisting\x18\x03 \x01(\x08\x42\t\n\x07outcome\"+\n\nStartError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\"6\n\x0bWaitRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x12\n\ntimeout_ms\x18\x02 \x01(\x03\"d\n\x0cWaitResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\"\n\x06output\x18\x02 \x01(\x0b\x32\x12.podium.v1.Payload\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08\x66inished\x18\x04 \x01(\x08\":\n\x0cWatchRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x15\n\rfrom_position\x18\x02 \x01(\x03\"3\n\rWatchResponse\x12\"\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x11.podium.v1.Change\"\xdf\x01\n\x06\x43hange\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0f\n\x07time_ms\x18\x02 \x01(\x03\x12\x16\n\x0ereference_name\x18\x03 \x01(\t\x12\x0f\n\x07task_id\x18\x04 \x01(\t\x12\x13\n\x0btask_status\x18\x05 \x01(\t\x12\x13\n\x0bretry_count\x18\x06 \x01(\x05\x12\x17\n\x0fworkflow_status\x18\x07 \x01(\t\x12\x10\n\x08\x63ommands\x18\x08 \x03(\t\x12\r\n\x05\x61\x63tor\x18\t \x01(\t\x12%\n\x06\x65vents\x18\n \x03(\x0b\x32\x15.podium.v1.StateEvent\"^\n\nStateEvent\x12\x0e\n\x06moment\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12#\n\x07payload\x18\x03 \x01(\x0b\x32\x12.podium.v1.Payload\x12\r\n\x05\x65rror\x18\x04 \x01(\t*\xae\x01\n\x13IdempotencyStrategy\x12$\n IDEMPOTENCY_STRATEGY_UNSPECIFIED\x10\x00\x12\x1d\n\x19IDEMPOTENCY_STRATEGY_FAIL\x10\x01\x12(\n$IDEMPOTENCY_STRATEGY_RETURN_EXISTING\x10\x02\x12(\n$IDEMPOTENCY_STRATEGY_FAIL_ON_RUNNING\x10\x03\x32\xf8\x02\n\x0fWorkflowService\x12U\n\x0eStartWorkflows\x12 .podium.v1.StartWorkflowsRequest\x1a!.podium.v1.StartWorkflowsResponse\x12\x37\n\x04Wait\x12\x16.podium.v1.WaitRequest\x1a\x17.podium.v1.WaitResponse\x12<\n\x05Watch\x12\x17.podium.v1.WatchRequest\x1a\x18.podium.v1.WatchResponse0\x01\x12=\n\x06Signal\x12\x18.podium.v1.SignalRequest\x1a\x19.podium.v1.SignalResponse\x12X\n\x0fUpdateVariables\x12!.podium.v1.UpdateVariablesRequest\x1a\".podium.v1.UpdateVariablesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18podium/v1/workflow.proto\x12\tpodium.v1\x1a\x14podium/v1/bulk.proto\x1a\x16podium/v1/worker.proto\"\x81\x01\n\rSignalRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\'\n\x06status\x18\x02 \x01(\x0e\x32\x17.podium.v1.ResultStatus\x12\"\n\x06output\x18\x03 \x01(\x0b\x32\x12.podium.v1.Payload\x12\x0e\n\x06reason\x18\x04 \x01(\t\"6\n\x0eSignalResponse\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\"T\n\x16UpdateVariablesRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12%\n\tvariables\x18\x02 \x01(\x0b\x32\x12.podium.v1.Payload\"\x19\n\x17UpdateVariablesResponse\"<\n\x15StartWorkflowsRequest\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.podium.v1.StartItem\"\xc3\x02\n\tStartItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12!\n\x05input\x18\x03 \x01(\x0b\x32\x12.podium.v1.Payload\x12\x16\n\x0e\x63orrelation_id\x18\x04 \x01(\t\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12>\n\x0etask_to_domain\x18\x06 \x03(\x0b\x32&.podium.v1.StartItem.TaskToDomainEntry\x12\x17\n\x0fidempotency_key\x18\x07 \x01(\t\x12<\n\x14idempotency_strategy\x18\x08 \x01(\x0e\x32\x1e.podium.v1.IdempotencyStrategy\x1a\x33\n\x11TaskToDomainEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\x16StartWorkflowsResponse\x12\'\n\x07results\x18\x01 \x03(\x0b\x32\x16.podium.v1.StartResult\":\n\x13StreamStartsRequest\x12#\n\x05items\x18\x01 \x03(\x0b\x32\x14.podium.v1.StartItem\"?\n\x14StreamStartsResponse\x12\'\n\x07results\x18\x01 \x03(\x0b\x32\x16.podium.v1.StartResult\"i\n\x0bStartResult\x12\x15\n\x0bworkflow_id\x18\x01 \x01(\tH\x00\x12&\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.podium.v1.StartErrorH\x00\x12\x10\n\x08\x65xisting\x18\x03 \x01(\x08\x42\t\n\x07outcome\"+\n\nStartError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\"6\n\x0bWaitRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x12\n\ntimeout_ms\x18\x02 \x01(\x03\"d\n\x0cWaitResponse\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\"\n\x06output\x18\x02 \x01(\x0b\x32\x12.podium.v1.Payload\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x10\n\x08\x66inished\x18\x04 \x01(\x08\":\n\x0cWatchRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x15\n\rfrom_position\x18\x02 \x01(\x03\"3\n\rWatchResponse\x12\"\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x11.podium.v1.Change\"\xdf\x01\n\x06\x43hange\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x0f\n\x07time_ms\x18\x02 \x01(\x03\x12\x16\n\x0ereference_name\x18\x03 \x01(\t\x12\x0f\n\x07task_id\x18\x04 \x01(\t\x12\x13\n\x0btask_status\x18\x05 \x01(\t\x12\x13\n\x0bretry_count\x18\x06 \x01(\x05\x12\x17\n\x0fworkflow_status\x18\x07 \x01(\t\x12\x10\n\x08\x63ommands\x18\x08 \x03(\t\x12\r\n\x05\x61\x63tor\x18\t \x01(\t\x12%\n\x06\x65vents\x18\n \x03(\x0b\x32\x15.podium.v1.StateEvent\"^\n\nStateEvent\x12\x0e\n\x06moment\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12#\n\x07payload\x18\x03 \x01(\x0b\x32\x12.podium.v1.Payload\x12\r\n\x05\x65rror\x18\x04 \x01(\t*\xae\x01\n\x13IdempotencyStrategy\x12$\n IDEMPOTENCY_STRATEGY_UNSPECIFIED\x10\x00\x12\x1d\n\x19IDEMPOTENCY_STRATEGY_FAIL\x10\x01\x12(\n$IDEMPOTENCY_STRATEGY_RETURN_EXISTING\x10\x02\x12(\n$IDEMPOTENCY_STRATEGY_FAIL_ON_RUNNING\x10\x03\x32\xed\x08\n\x0fWorkflowService\x12U\n\x0eStartWorkflows\x12 .podium.v1.StartWorkflowsRequest\x1a!.podium.v1.StartWorkflowsResponse\x12S\n\x0cStreamStarts\x12\x1e.podium.v1.StreamStartsRequest\x1a\x1f.podium.v1.StreamStartsResponse(\x01\x30\x01\x12\x37\n\x04Wait\x12\x16.podium.v1.WaitRequest\x1a\x17.podium.v1.WaitResponse\x12<\n\x05Watch\x12\x17.podium.v1.WatchRequest\x1a\x18.podium.v1.WatchResponse0\x01\x12=\n\x06Signal\x12\x18.podium.v1.SignalRequest\x1a\x19.podium.v1.SignalResponse\x12X\n\x0fUpdateVariables\x12!.podium.v1.UpdateVariablesRequest\x1a\".podium.v1.UpdateVariablesResponse\x12U\n\x0ePauseWorkflows\x12 .podium.v1.PauseWorkflowsRequest\x1a!.podium.v1.PauseWorkflowsResponse\x12X\n\x0fResumeWorkflows\x12!.podium.v1.ResumeWorkflowsRequest\x1a\".podium.v1.ResumeWorkflowsResponse\x12\x61\n\x12TerminateWorkflows\x12$.podium.v1.TerminateWorkflowsRequest\x1a%.podium.v1.TerminateWorkflowsResponse\x12U\n\x0eRetryWorkflows\x12 .podium.v1.RetryWorkflowsRequest\x1a!.podium.v1.RetryWorkflowsResponse\x12[\n\x10RestartWorkflows\x12\".podium.v1.RestartWorkflowsRequest\x1a#.podium.v1.RestartWorkflowsResponse\x12X\n\x0fRemoveWorkflows\x12!.podium.v1.RemoveWorkflowsRequest\x1a\".podium.v1.RemoveWorkflowsResponse\x12|\n\x1bTerminateAndRemoveWorkflows\x12-.podium.v1.TerminateAndRemoveWorkflowsRequest\x1a..podium.v1.TerminateAndRemoveWorkflowsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,40 +35,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STARTITEM_TASKTODOMAINENTRY']._loaded_options = None
   _globals['_STARTITEM_TASKTODOMAINENTRY']._serialized_options = b'8\001'
-  _globals['_IDEMPOTENCYSTRATEGY']._serialized_start=1565
-  _globals['_IDEMPOTENCYSTRATEGY']._serialized_end=1739
-  _globals['_SIGNALREQUEST']._serialized_start=64
-  _globals['_SIGNALREQUEST']._serialized_end=193
-  _globals['_SIGNALRESPONSE']._serialized_start=195
-  _globals['_SIGNALRESPONSE']._serialized_end=249
-  _globals['_UPDATEVARIABLESREQUEST']._serialized_start=251
-  _globals['_UPDATEVARIABLESREQUEST']._serialized_end=335
-  _globals['_UPDATEVARIABLESRESPONSE']._serialized_start=337
-  _globals['_UPDATEVARIABLESRESPONSE']._serialized_end=362
-  _globals['_STARTWORKFLOWSREQUEST']._serialized_start=364
-  _globals['_STARTWORKFLOWSREQUEST']._serialized_end=424
-  _globals['_STARTITEM']._serialized_start=427
-  _globals['_STARTITEM']._serialized_end=750
-  _globals['_STARTITEM_TASKTODOMAINENTRY']._serialized_start=699
-  _globals['_STARTITEM_TASKTODOMAINENTRY']._serialized_end=750
-  _globals['_STARTWORKFLOWSRESPONSE']._serialized_start=752
-  _globals['_STARTWORKFLOWSRESPONSE']._serialized_end=817
-  _globals['_STARTRESULT']._serialized_start=819
-  _globals['_STARTRESULT']._serialized_end=924
-  _globals['_STARTERROR']._serialized_start=926
-  _globals['_STARTERROR']._serialized_end=969
-  _globals['_WAITREQUEST']._serialized_start=971
-  _globals['_WAITREQUEST']._serialized_end=1025
-  _globals['_WAITRESPONSE']._serialized_start=1027
-  _globals['_WAITRESPONSE']._serialized_end=1127
-  _globals['_WATCHREQUEST']._serialized_start=1129
-  _globals['_WATCHREQUEST']._serialized_end=1187
-  _globals['_WATCHRESPONSE']._serialized_start=1189
-  _globals['_WATCHRESPONSE']._serialized_end=1240
-  _globals['_CHANGE']._serialized_start=1243
-  _globals['_CHANGE']._serialized_end=1466
-  _globals['_STATEEVENT']._serialized_start=1468
-  _globals['_STATEEVENT']._serialized_end=1562
-  _globals['_WORKFLOWSERVICE']._serialized_start=1742
-  _globals['_WORKFLOWSERVICE']._serialized_end=2118
+  _globals['_IDEMPOTENCYSTRATEGY']._serialized_start=1712
+  _globals['_IDEMPOTENCYSTRATEGY']._serialized_end=1886
+  _globals['_SIGNALREQUEST']._serialized_start=86
+  _globals['_SIGNALREQUEST']._serialized_end=215
+  _globals['_SIGNALRESPONSE']._serialized_start=217
+  _globals['_SIGNALRESPONSE']._serialized_end=271
+  _globals['_UPDATEVARIABLESREQUEST']._serialized_start=273
+  _globals['_UPDATEVARIABLESREQUEST']._serialized_end=357
+  _globals['_UPDATEVARIABLESRESPONSE']._serialized_start=359
+  _globals['_UPDATEVARIABLESRESPONSE']._serialized_end=384
+  _globals['_STARTWORKFLOWSREQUEST']._serialized_start=386
+  _globals['_STARTWORKFLOWSREQUEST']._serialized_end=446
+  _globals['_STARTITEM']._serialized_start=449
+  _globals['_STARTITEM']._serialized_end=772
+  _globals['_STARTITEM_TASKTODOMAINENTRY']._serialized_start=721
+  _globals['_STARTITEM_TASKTODOMAINENTRY']._serialized_end=772
+  _globals['_STARTWORKFLOWSRESPONSE']._serialized_start=774
+  _globals['_STARTWORKFLOWSRESPONSE']._serialized_end=839
+  _globals['_STREAMSTARTSREQUEST']._serialized_start=841
+  _globals['_STREAMSTARTSREQUEST']._serialized_end=899
+  _globals['_STREAMSTARTSRESPONSE']._serialized_start=901
+  _globals['_STREAMSTARTSRESPONSE']._serialized_end=964
+  _globals['_STARTRESULT']._serialized_start=966
+  _globals['_STARTRESULT']._serialized_end=1071
+  _globals['_STARTERROR']._serialized_start=1073
+  _globals['_STARTERROR']._serialized_end=1116
+  _globals['_WAITREQUEST']._serialized_start=1118
+  _globals['_WAITREQUEST']._serialized_end=1172
+  _globals['_WAITRESPONSE']._serialized_start=1174
+  _globals['_WAITRESPONSE']._serialized_end=1274
+  _globals['_WATCHREQUEST']._serialized_start=1276
+  _globals['_WATCHREQUEST']._serialized_end=1334
+  _globals['_WATCHRESPONSE']._serialized_start=1336
+  _globals['_WATCHRESPONSE']._serialized_end=1387
+  _globals['_CHANGE']._serialized_start=1390
+  _globals['_CHANGE']._serialized_end=1613
+  _globals['_STATEEVENT']._serialized_start=1615
+  _globals['_STATEEVENT']._serialized_end=1709
+  _globals['_WORKFLOWSERVICE']._serialized_start=1889
+  _globals['_WORKFLOWSERVICE']._serialized_end=3022
 # @@protoc_insertion_point(module_scope)

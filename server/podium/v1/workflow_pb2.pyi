@@ -280,6 +280,54 @@ class StartWorkflowsResponse(_message.Message):
 Global___StartWorkflowsResponse: _TypeAlias = StartWorkflowsResponse  # noqa: Y015
 
 @_typing.final
+class StreamStartsRequest(_message.Message):
+    """A batch of starts, in a stream of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___StartItem]:
+        """1 to 1,000 of them."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___StartItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamStartsRequest: _TypeAlias = StreamStartsRequest  # noqa: Y015
+
+@_typing.final
+class StreamStartsResponse(_message.Message):
+    """Answers the oldest batch that has no answer yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___StartResult]:
+        """One per item, in the order of the batch."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___StartResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamStartsResponse: _TypeAlias = StreamStartsResponse  # noqa: Y015
+
+@_typing.final
 class StartResult(_message.Message):
     """Answers an item."""
 
@@ -324,9 +372,10 @@ class StartError(_message.Message):
     code: _builtins.int
     """A gRPC status code. INVALID_ARGUMENT (3): a name, number or the input is unsound or over its
     limit. NOT_FOUND (5): no definition has this name and version. ALREADY_EXISTS (6): the
-    idempotency key is used. FAILED_PRECONDITION (9): the definition needs one that is not
-    registered. UNAVAILABLE (14): the store does not answer; whether it was started is unknown.
-    INTERNAL (13): a fault of the server.
+    idempotency key is used. RESOURCE_EXHAUSTED (8): the server is overloaded and sheds starts
+    first, or its store is full; nothing was started. FAILED_PRECONDITION (9): the definition needs
+    one that is not registered. UNAVAILABLE (14): the store does not answer; whether it was started
+    is unknown. INTERNAL (13): a fault of the server.
     """
     message: _builtins.str
     """Expected what, found what, where."""

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from podium.v1 import bulk_pb2 as podium_dot_v1_dot_bulk__pb2
 from podium.v1 import workflow_pb2 as podium_dot_v1_dot_workflow__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -26,7 +27,8 @@ if _version_not_supported:
 
 
 class WorkflowServiceStub:
-    """Starts executions in batches, waits for their end, streams their changes, and signals them.
+    """Starts executions in batches, waits for their end, streams their changes, signals them, and does
+    to many of them at once what an operator does.
     """
 
     def __init__(self, channel):
@@ -39,6 +41,11 @@ class WorkflowServiceStub:
                 '/podium.v1.WorkflowService/StartWorkflows',
                 request_serializer=podium_dot_v1_dot_workflow__pb2.StartWorkflowsRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_workflow__pb2.StartWorkflowsResponse.FromString,
+                _registered_method=True)
+        self.StreamStarts = channel.stream_stream(
+                '/podium.v1.WorkflowService/StreamStarts',
+                request_serializer=podium_dot_v1_dot_workflow__pb2.StreamStartsRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_workflow__pb2.StreamStartsResponse.FromString,
                 _registered_method=True)
         self.Wait = channel.unary_unary(
                 '/podium.v1.WorkflowService/Wait',
@@ -60,10 +67,46 @@ class WorkflowServiceStub:
                 request_serializer=podium_dot_v1_dot_workflow__pb2.UpdateVariablesRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_workflow__pb2.UpdateVariablesResponse.FromString,
                 _registered_method=True)
+        self.PauseWorkflows = channel.unary_unary(
+                '/podium.v1.WorkflowService/PauseWorkflows',
+                request_serializer=podium_dot_v1_dot_bulk__pb2.PauseWorkflowsRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_bulk__pb2.PauseWorkflowsResponse.FromString,
+                _registered_method=True)
+        self.ResumeWorkflows = channel.unary_unary(
+                '/podium.v1.WorkflowService/ResumeWorkflows',
+                request_serializer=podium_dot_v1_dot_bulk__pb2.ResumeWorkflowsRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_bulk__pb2.ResumeWorkflowsResponse.FromString,
+                _registered_method=True)
+        self.TerminateWorkflows = channel.unary_unary(
+                '/podium.v1.WorkflowService/TerminateWorkflows',
+                request_serializer=podium_dot_v1_dot_bulk__pb2.TerminateWorkflowsRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_bulk__pb2.TerminateWorkflowsResponse.FromString,
+                _registered_method=True)
+        self.RetryWorkflows = channel.unary_unary(
+                '/podium.v1.WorkflowService/RetryWorkflows',
+                request_serializer=podium_dot_v1_dot_bulk__pb2.RetryWorkflowsRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_bulk__pb2.RetryWorkflowsResponse.FromString,
+                _registered_method=True)
+        self.RestartWorkflows = channel.unary_unary(
+                '/podium.v1.WorkflowService/RestartWorkflows',
+                request_serializer=podium_dot_v1_dot_bulk__pb2.RestartWorkflowsRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_bulk__pb2.RestartWorkflowsResponse.FromString,
+                _registered_method=True)
+        self.RemoveWorkflows = channel.unary_unary(
+                '/podium.v1.WorkflowService/RemoveWorkflows',
+                request_serializer=podium_dot_v1_dot_bulk__pb2.RemoveWorkflowsRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_bulk__pb2.RemoveWorkflowsResponse.FromString,
+                _registered_method=True)
+        self.TerminateAndRemoveWorkflows = channel.unary_unary(
+                '/podium.v1.WorkflowService/TerminateAndRemoveWorkflows',
+                request_serializer=podium_dot_v1_dot_bulk__pb2.TerminateAndRemoveWorkflowsRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_bulk__pb2.TerminateAndRemoveWorkflowsResponse.FromString,
+                _registered_method=True)
 
 
 class WorkflowServiceServicer:
-    """Starts executions in batches, waits for their end, streams their changes, and signals them.
+    """Starts executions in batches, waits for their end, streams their changes, signals them, and does
+    to many of them at once what an operator does.
     """
 
     def StartWorkflows(self, request, context):
@@ -73,10 +116,35 @@ class WorkflowServiceServicer:
         Status codes:
         - OK: every item is answered, in the order of the request; see StartError for theirs.
         - INVALID_ARGUMENT: the list is empty or has over 1,000 items.
-        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
-        flight (1,000), or the server is overloaded and sheds new starts first. Nothing was started.
-        - UNAVAILABLE: the server is stopping, or its store does not answer; which items were started
-        is unknown. Repeating is safe for items with an idempotency key.
+        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), or too many calls are in
+        flight (1,000). Nothing was started.
+        - UNAVAILABLE: the server is stopping; which items were started is unknown. Repeating is safe
+        for items with an idempotency key.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamStarts(self, request_iterator, context):
+        """Starts executions at a high rate: batches go in as they come, and each is answered as by
+        StartWorkflows, in the order in which they were sent. A stream in both directions, because one
+        answer at its end would leave a client that breaks off without any id, and would grow with the
+        stream. A client that keeps a few batches unanswered keeps the server busy over any round trip,
+        and knows after a break that only those are in doubt. The server decides at most 4 batches of a
+        stream at once, and reads on only when the oldest of them is answered: what it holds is
+        bounded, and the transport holds back a client that is faster.
+
+        Status codes:
+        - OK: the client half-closed, and every batch is answered.
+        - INVALID_ARGUMENT: a batch is empty, has over 1,000 items or is no message of this type; the
+        text counts it from 1. Those before it were answered; it and later ones started nothing.
+        - CANCELLED: the caller went away; which items of unanswered batches were started is unknown.
+        - RESOURCE_EXHAUSTED: a batch is over the message limit (16 MiB), or too many calls are in
+        flight (1,000), of which a stream counts as one.
+        - UNAVAILABLE: the server is stopping. Where it says so, every batch that was read is answered,
+        and the others started nothing: send them elsewhere. A stream that just breaks leaves its
+        unanswered batches in doubt; repeating is safe for items with an idempotency key.
         - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -155,6 +223,116 @@ class WorkflowServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseWorkflows(self, request, context):
+        """Pauses executions: what is running is finished, nothing new begins. One that is PAUSED stays
+        so. Safe to repeat.
+
+        Status codes:
+        - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+        - INVALID_ARGUMENT: no id, or over 1,000.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+        limit (16 MiB). Nothing was done.
+        - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeWorkflows(self, request, context):
+        """Resumes paused executions.
+
+        Status codes:
+        - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+        - INVALID_ARGUMENT: no id, or over 1,000.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+        limit (16 MiB). Nothing was done.
+        - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TerminateWorkflows(self, request, context):
+        """Ends executions as TERMINATED, with their sub-workflows. One that is TERMINATED stays so; one
+        that is COMPLETED is refused. Safe to repeat.
+
+        Status codes:
+        - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+        - INVALID_ARGUMENT: no id, or over 1,000.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+        limit (16 MiB). Nothing was done.
+        - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryWorkflows(self, request, context):
+        """Takes executions that failed up again, from what failed on.
+
+        Status codes:
+        - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+        - INVALID_ARGUMENT: no id, or over 1,000.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+        limit (16 MiB). Nothing was done.
+        - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestartWorkflows(self, request, context):
+        """Runs executions that have ended from the start, under their ids.
+
+        Status codes:
+        - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+        - INVALID_ARGUMENT: no id, or over 1,000.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+        limit (16 MiB). Nothing was done.
+        - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveWorkflows(self, request, context):
+        """Removes executions. Those that run are ended first, and not removed before their workers,
+        sub-workflows and parents were told; with archive_workflow they are refused.
+
+        Status codes:
+        - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+        - INVALID_ARGUMENT: no id, or over 1,000.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+        limit (16 MiB). Nothing was done.
+        - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TerminateAndRemoveWorkflows(self, request, context):
+        """Ends those executions that run, and removes all of them, with a copy or without. One that has
+        ended already, in whatever way, is just removed: that is no error. Each id is either removed or
+        has the error that kept it.
+
+        Status codes:
+        - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+        - INVALID_ARGUMENT: no id, or over 1,000.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+        limit (16 MiB). Nothing was done.
+        - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkflowServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -162,6 +340,11 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     servicer.StartWorkflows,
                     request_deserializer=podium_dot_v1_dot_workflow__pb2.StartWorkflowsRequest.FromString,
                     response_serializer=podium_dot_v1_dot_workflow__pb2.StartWorkflowsResponse.SerializeToString,
+            ),
+            'StreamStarts': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamStarts,
+                    request_deserializer=podium_dot_v1_dot_workflow__pb2.StreamStartsRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_workflow__pb2.StreamStartsResponse.SerializeToString,
             ),
             'Wait': grpc.unary_unary_rpc_method_handler(
                     servicer.Wait,
@@ -183,6 +366,41 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     request_deserializer=podium_dot_v1_dot_workflow__pb2.UpdateVariablesRequest.FromString,
                     response_serializer=podium_dot_v1_dot_workflow__pb2.UpdateVariablesResponse.SerializeToString,
             ),
+            'PauseWorkflows': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseWorkflows,
+                    request_deserializer=podium_dot_v1_dot_bulk__pb2.PauseWorkflowsRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_bulk__pb2.PauseWorkflowsResponse.SerializeToString,
+            ),
+            'ResumeWorkflows': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeWorkflows,
+                    request_deserializer=podium_dot_v1_dot_bulk__pb2.ResumeWorkflowsRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_bulk__pb2.ResumeWorkflowsResponse.SerializeToString,
+            ),
+            'TerminateWorkflows': grpc.unary_unary_rpc_method_handler(
+                    servicer.TerminateWorkflows,
+                    request_deserializer=podium_dot_v1_dot_bulk__pb2.TerminateWorkflowsRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_bulk__pb2.TerminateWorkflowsResponse.SerializeToString,
+            ),
+            'RetryWorkflows': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryWorkflows,
+                    request_deserializer=podium_dot_v1_dot_bulk__pb2.RetryWorkflowsRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_bulk__pb2.RetryWorkflowsResponse.SerializeToString,
+            ),
+            'RestartWorkflows': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestartWorkflows,
+                    request_deserializer=podium_dot_v1_dot_bulk__pb2.RestartWorkflowsRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_bulk__pb2.RestartWorkflowsResponse.SerializeToString,
+            ),
+            'RemoveWorkflows': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveWorkflows,
+                    request_deserializer=podium_dot_v1_dot_bulk__pb2.RemoveWorkflowsRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_bulk__pb2.RemoveWorkflowsResponse.SerializeToString,
+            ),
+            'TerminateAndRemoveWorkflows': grpc.unary_unary_rpc_method_handler(
+                    servicer.TerminateAndRemoveWorkflows,
+                    request_deserializer=podium_dot_v1_dot_bulk__pb2.TerminateAndRemoveWorkflowsRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_bulk__pb2.TerminateAndRemoveWorkflowsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'podium.v1.WorkflowService', rpc_method_handlers)
@@ -192,7 +410,8 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkflowService:
-    """Starts executions in batches, waits for their end, streams their changes, and signals them.
+    """Starts executions in batches, waits for their end, streams their changes, signals them, and does
+    to many of them at once what an operator does.
     """
 
     @staticmethod
@@ -212,6 +431,33 @@ class WorkflowService:
             '/podium.v1.WorkflowService/StartWorkflows',
             podium_dot_v1_dot_workflow__pb2.StartWorkflowsRequest.SerializeToString,
             podium_dot_v1_dot_workflow__pb2.StartWorkflowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamStarts(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/podium.v1.WorkflowService/StreamStarts',
+            podium_dot_v1_dot_workflow__pb2.StreamStartsRequest.SerializeToString,
+            podium_dot_v1_dot_workflow__pb2.StreamStartsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -320,6 +566,195 @@ class WorkflowService:
             '/podium.v1.WorkflowService/UpdateVariables',
             podium_dot_v1_dot_workflow__pb2.UpdateVariablesRequest.SerializeToString,
             podium_dot_v1_dot_workflow__pb2.UpdateVariablesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseWorkflows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.WorkflowService/PauseWorkflows',
+            podium_dot_v1_dot_bulk__pb2.PauseWorkflowsRequest.SerializeToString,
+            podium_dot_v1_dot_bulk__pb2.PauseWorkflowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeWorkflows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.WorkflowService/ResumeWorkflows',
+            podium_dot_v1_dot_bulk__pb2.ResumeWorkflowsRequest.SerializeToString,
+            podium_dot_v1_dot_bulk__pb2.ResumeWorkflowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TerminateWorkflows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.WorkflowService/TerminateWorkflows',
+            podium_dot_v1_dot_bulk__pb2.TerminateWorkflowsRequest.SerializeToString,
+            podium_dot_v1_dot_bulk__pb2.TerminateWorkflowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryWorkflows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.WorkflowService/RetryWorkflows',
+            podium_dot_v1_dot_bulk__pb2.RetryWorkflowsRequest.SerializeToString,
+            podium_dot_v1_dot_bulk__pb2.RetryWorkflowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestartWorkflows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.WorkflowService/RestartWorkflows',
+            podium_dot_v1_dot_bulk__pb2.RestartWorkflowsRequest.SerializeToString,
+            podium_dot_v1_dot_bulk__pb2.RestartWorkflowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveWorkflows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.WorkflowService/RemoveWorkflows',
+            podium_dot_v1_dot_bulk__pb2.RemoveWorkflowsRequest.SerializeToString,
+            podium_dot_v1_dot_bulk__pb2.RemoveWorkflowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TerminateAndRemoveWorkflows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.WorkflowService/TerminateAndRemoveWorkflows',
+            podium_dot_v1_dot_bulk__pb2.TerminateAndRemoveWorkflowsRequest.SerializeToString,
+            podium_dot_v1_dot_bulk__pb2.TerminateAndRemoveWorkflowsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ Starting and following executions: what Conductor's gRPC lacks."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from podium.v1 import bulk_pb2 as _bulk_pb2
 from podium.v1 import workflow_pb2 as _workflow_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -27,7 +28,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class WorkflowServiceStub:
-    """Starts executions in batches, waits for their end, streams their changes, and signals them."""
+    """Starts executions in batches, waits for their end, streams their changes, signals them, and does
+    to many of them at once what an operator does.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -40,10 +43,31 @@ class WorkflowServiceStub:
     Status codes:
     - OK: every item is answered, in the order of the request; see StartError for theirs.
     - INVALID_ARGUMENT: the list is empty or has over 1,000 items.
-    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
-      flight (1,000), or the server is overloaded and sheds new starts first. Nothing was started.
-    - UNAVAILABLE: the server is stopping, or its store does not answer; which items were started
-      is unknown. Repeating is safe for items with an idempotency key.
+    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), or too many calls are in
+      flight (1,000). Nothing was started.
+    - UNAVAILABLE: the server is stopping; which items were started is unknown. Repeating is safe
+      for items with an idempotency key.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    StreamStarts: _grpc.StreamStreamMultiCallable[_workflow_pb2.StreamStartsRequest, _workflow_pb2.StreamStartsResponse]
+    """Starts executions at a high rate: batches go in as they come, and each is answered as by
+    StartWorkflows, in the order in which they were sent. A stream in both directions, because one
+    answer at its end would leave a client that breaks off without any id, and would grow with the
+    stream. A client that keeps a few batches unanswered keeps the server busy over any round trip,
+    and knows after a break that only those are in doubt. The server decides at most 4 batches of a
+    stream at once, and reads on only when the oldest of them is answered: what it holds is
+    bounded, and the transport holds back a client that is faster.
+
+    Status codes:
+    - OK: the client half-closed, and every batch is answered.
+    - INVALID_ARGUMENT: a batch is empty, has over 1,000 items or is no message of this type; the
+      text counts it from 1. Those before it were answered; it and later ones started nothing.
+    - CANCELLED: the caller went away; which items of unanswered batches were started is unknown.
+    - RESOURCE_EXHAUSTED: a batch is over the message limit (16 MiB), or too many calls are in
+      flight (1,000), of which a stream counts as one.
+    - UNAVAILABLE: the server is stopping. Where it says so, every batch that was read is answered,
+      and the others started nothing: send them elsewhere. A stream that just breaks leaves its
+      unanswered batches in doubt; repeating is safe for items with an idempotency key.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     Wait: _grpc.UnaryUnaryMultiCallable[_workflow_pb2.WaitRequest, _workflow_pb2.WaitResponse]
@@ -102,10 +126,94 @@ class WorkflowServiceStub:
     - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
+    PauseWorkflows: _grpc.UnaryUnaryMultiCallable[_bulk_pb2.PauseWorkflowsRequest, _bulk_pb2.PauseWorkflowsResponse]
+    """Pauses executions: what is running is finished, nothing new begins. One that is PAUSED stays
+    so. Safe to repeat.
+
+    Status codes:
+    - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+    - INVALID_ARGUMENT: no id, or over 1,000.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+      limit (16 MiB). Nothing was done.
+    - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    ResumeWorkflows: _grpc.UnaryUnaryMultiCallable[_bulk_pb2.ResumeWorkflowsRequest, _bulk_pb2.ResumeWorkflowsResponse]
+    """Resumes paused executions.
+
+    Status codes:
+    - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+    - INVALID_ARGUMENT: no id, or over 1,000.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+      limit (16 MiB). Nothing was done.
+    - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    TerminateWorkflows: _grpc.UnaryUnaryMultiCallable[_bulk_pb2.TerminateWorkflowsRequest, _bulk_pb2.TerminateWorkflowsResponse]
+    """Ends executions as TERMINATED, with their sub-workflows. One that is TERMINATED stays so; one
+    that is COMPLETED is refused. Safe to repeat.
+
+    Status codes:
+    - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+    - INVALID_ARGUMENT: no id, or over 1,000.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+      limit (16 MiB). Nothing was done.
+    - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    RetryWorkflows: _grpc.UnaryUnaryMultiCallable[_bulk_pb2.RetryWorkflowsRequest, _bulk_pb2.RetryWorkflowsResponse]
+    """Takes executions that failed up again, from what failed on.
+
+    Status codes:
+    - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+    - INVALID_ARGUMENT: no id, or over 1,000.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+      limit (16 MiB). Nothing was done.
+    - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    RestartWorkflows: _grpc.UnaryUnaryMultiCallable[_bulk_pb2.RestartWorkflowsRequest, _bulk_pb2.RestartWorkflowsResponse]
+    """Runs executions that have ended from the start, under their ids.
+
+    Status codes:
+    - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+    - INVALID_ARGUMENT: no id, or over 1,000.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+      limit (16 MiB). Nothing was done.
+    - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    RemoveWorkflows: _grpc.UnaryUnaryMultiCallable[_bulk_pb2.RemoveWorkflowsRequest, _bulk_pb2.RemoveWorkflowsResponse]
+    """Removes executions. Those that run are ended first, and not removed before their workers,
+    sub-workflows and parents were told; with archive_workflow they are refused.
+
+    Status codes:
+    - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+    - INVALID_ARGUMENT: no id, or over 1,000.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+      limit (16 MiB). Nothing was done.
+    - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    TerminateAndRemoveWorkflows: _grpc.UnaryUnaryMultiCallable[_bulk_pb2.TerminateAndRemoveWorkflowsRequest, _bulk_pb2.TerminateAndRemoveWorkflowsResponse]
+    """Ends those executions that run, and removes all of them, with a copy or without. One that has
+    ended already, in whatever way, is just removed: that is no error. Each id is either removed or
+    has the error that kept it.
+
+    Status codes:
+    - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+    - INVALID_ARGUMENT: no id, or over 1,000.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+      limit (16 MiB). Nothing was done.
+    - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
 
 @_typing.type_check_only
 class WorkflowServiceAsyncStub(WorkflowServiceStub):
-    """Starts executions in batches, waits for their end, streams their changes, and signals them."""
+    """Starts executions in batches, waits for their end, streams their changes, signals them, and does
+    to many of them at once what an operator does.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     StartWorkflows: _aio.UnaryUnaryMultiCallable[_workflow_pb2.StartWorkflowsRequest, _workflow_pb2.StartWorkflowsResponse]  # type: ignore[assignment]
@@ -115,10 +223,31 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     Status codes:
     - OK: every item is answered, in the order of the request; see StartError for theirs.
     - INVALID_ARGUMENT: the list is empty or has over 1,000 items.
-    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
-      flight (1,000), or the server is overloaded and sheds new starts first. Nothing was started.
-    - UNAVAILABLE: the server is stopping, or its store does not answer; which items were started
-      is unknown. Repeating is safe for items with an idempotency key.
+    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), or too many calls are in
+      flight (1,000). Nothing was started.
+    - UNAVAILABLE: the server is stopping; which items were started is unknown. Repeating is safe
+      for items with an idempotency key.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    StreamStarts: _aio.StreamStreamMultiCallable[_workflow_pb2.StreamStartsRequest, _workflow_pb2.StreamStartsResponse]  # type: ignore[assignment]
+    """Starts executions at a high rate: batches go in as they come, and each is answered as by
+    StartWorkflows, in the order in which they were sent. A stream in both directions, because one
+    answer at its end would leave a client that breaks off without any id, and would grow with the
+    stream. A client that keeps a few batches unanswered keeps the server busy over any round trip,
+    and knows after a break that only those are in doubt. The server decides at most 4 batches of a
+    stream at once, and reads on only when the oldest of them is answered: what it holds is
+    bounded, and the transport holds back a client that is faster.
+
+    Status codes:
+    - OK: the client half-closed, and every batch is answered.
+    - INVALID_ARGUMENT: a batch is empty, has over 1,000 items or is no message of this type; the
+      text counts it from 1. Those before it were answered; it and later ones started nothing.
+    - CANCELLED: the caller went away; which items of unanswered batches were started is unknown.
+    - RESOURCE_EXHAUSTED: a batch is over the message limit (16 MiB), or too many calls are in
+      flight (1,000), of which a stream counts as one.
+    - UNAVAILABLE: the server is stopping. Where it says so, every batch that was read is answered,
+      and the others started nothing: send them elsewhere. A stream that just breaks leaves its
+      unanswered batches in doubt; repeating is safe for items with an idempotency key.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     Wait: _aio.UnaryUnaryMultiCallable[_workflow_pb2.WaitRequest, _workflow_pb2.WaitResponse]  # type: ignore[assignment]
@@ -177,9 +306,93 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
+    PauseWorkflows: _aio.UnaryUnaryMultiCallable[_bulk_pb2.PauseWorkflowsRequest, _bulk_pb2.PauseWorkflowsResponse]  # type: ignore[assignment]
+    """Pauses executions: what is running is finished, nothing new begins. One that is PAUSED stays
+    so. Safe to repeat.
+
+    Status codes:
+    - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+    - INVALID_ARGUMENT: no id, or over 1,000.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+      limit (16 MiB). Nothing was done.
+    - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    ResumeWorkflows: _aio.UnaryUnaryMultiCallable[_bulk_pb2.ResumeWorkflowsRequest, _bulk_pb2.ResumeWorkflowsResponse]  # type: ignore[assignment]
+    """Resumes paused executions.
+
+    Status codes:
+    - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+    - INVALID_ARGUMENT: no id, or over 1,000.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+      limit (16 MiB). Nothing was done.
+    - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    TerminateWorkflows: _aio.UnaryUnaryMultiCallable[_bulk_pb2.TerminateWorkflowsRequest, _bulk_pb2.TerminateWorkflowsResponse]  # type: ignore[assignment]
+    """Ends executions as TERMINATED, with their sub-workflows. One that is TERMINATED stays so; one
+    that is COMPLETED is refused. Safe to repeat.
+
+    Status codes:
+    - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+    - INVALID_ARGUMENT: no id, or over 1,000.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+      limit (16 MiB). Nothing was done.
+    - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    RetryWorkflows: _aio.UnaryUnaryMultiCallable[_bulk_pb2.RetryWorkflowsRequest, _bulk_pb2.RetryWorkflowsResponse]  # type: ignore[assignment]
+    """Takes executions that failed up again, from what failed on.
+
+    Status codes:
+    - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+    - INVALID_ARGUMENT: no id, or over 1,000.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+      limit (16 MiB). Nothing was done.
+    - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    RestartWorkflows: _aio.UnaryUnaryMultiCallable[_bulk_pb2.RestartWorkflowsRequest, _bulk_pb2.RestartWorkflowsResponse]  # type: ignore[assignment]
+    """Runs executions that have ended from the start, under their ids.
+
+    Status codes:
+    - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+    - INVALID_ARGUMENT: no id, or over 1,000.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+      limit (16 MiB). Nothing was done.
+    - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    RemoveWorkflows: _aio.UnaryUnaryMultiCallable[_bulk_pb2.RemoveWorkflowsRequest, _bulk_pb2.RemoveWorkflowsResponse]  # type: ignore[assignment]
+    """Removes executions. Those that run are ended first, and not removed before their workers,
+    sub-workflows and parents were told; with archive_workflow they are refused.
+
+    Status codes:
+    - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+    - INVALID_ARGUMENT: no id, or over 1,000.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+      limit (16 MiB). Nothing was done.
+    - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    TerminateAndRemoveWorkflows: _aio.UnaryUnaryMultiCallable[_bulk_pb2.TerminateAndRemoveWorkflowsRequest, _bulk_pb2.TerminateAndRemoveWorkflowsResponse]  # type: ignore[assignment]
+    """Ends those executions that run, and removes all of them, with a copy or without. One that has
+    ended already, in whatever way, is just removed: that is no error. Each id is either removed or
+    has the error that kept it.
+
+    Status codes:
+    - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+    - INVALID_ARGUMENT: no id, or over 1,000.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+      limit (16 MiB). Nothing was done.
+    - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
 
 class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Starts executions in batches, waits for their end, streams their changes, and signals them."""
+    """Starts executions in batches, waits for their end, streams their changes, signals them, and does
+    to many of them at once what an operator does.
+    """
 
     @_abc_1.abstractmethod
     def StartWorkflows(
@@ -193,10 +406,37 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         Status codes:
         - OK: every item is answered, in the order of the request; see StartError for theirs.
         - INVALID_ARGUMENT: the list is empty or has over 1,000 items.
-        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
-          flight (1,000), or the server is overloaded and sheds new starts first. Nothing was started.
-        - UNAVAILABLE: the server is stopping, or its store does not answer; which items were started
-          is unknown. Repeating is safe for items with an idempotency key.
+        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), or too many calls are in
+          flight (1,000). Nothing was started.
+        - UNAVAILABLE: the server is stopping; which items were started is unknown. Repeating is safe
+          for items with an idempotency key.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamStarts(
+        self,
+        request_iterator: _MaybeAsyncIterator[_workflow_pb2.StreamStartsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_workflow_pb2.StreamStartsResponse], _abc.AsyncIterator[_workflow_pb2.StreamStartsResponse]]:
+        """Starts executions at a high rate: batches go in as they come, and each is answered as by
+        StartWorkflows, in the order in which they were sent. A stream in both directions, because one
+        answer at its end would leave a client that breaks off without any id, and would grow with the
+        stream. A client that keeps a few batches unanswered keeps the server busy over any round trip,
+        and knows after a break that only those are in doubt. The server decides at most 4 batches of a
+        stream at once, and reads on only when the oldest of them is answered: what it holds is
+        bounded, and the transport holds back a client that is faster.
+
+        Status codes:
+        - OK: the client half-closed, and every batch is answered.
+        - INVALID_ARGUMENT: a batch is empty, has over 1,000 items or is no message of this type; the
+          text counts it from 1. Those before it were answered; it and later ones started nothing.
+        - CANCELLED: the caller went away; which items of unanswered batches were started is unknown.
+        - RESOURCE_EXHAUSTED: a batch is over the message limit (16 MiB), or too many calls are in
+          flight (1,000), of which a stream counts as one.
+        - UNAVAILABLE: the server is stopping. Where it says so, every batch that was read is answered,
+          and the others started nothing: send them elsewhere. A stream that just breaks leaves its
+          unanswered batches in doubt; repeating is safe for items with an idempotency key.
         - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
@@ -277,6 +517,130 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         - FAILED_PRECONDITION: it has ended.
         - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
         - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def PauseWorkflows(
+        self,
+        request: _bulk_pb2.PauseWorkflowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bulk_pb2.PauseWorkflowsResponse, _abc.Awaitable[_bulk_pb2.PauseWorkflowsResponse]]:
+        """Pauses executions: what is running is finished, nothing new begins. One that is PAUSED stays
+        so. Safe to repeat.
+
+        Status codes:
+        - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+        - INVALID_ARGUMENT: no id, or over 1,000.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+          limit (16 MiB). Nothing was done.
+        - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeWorkflows(
+        self,
+        request: _bulk_pb2.ResumeWorkflowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bulk_pb2.ResumeWorkflowsResponse, _abc.Awaitable[_bulk_pb2.ResumeWorkflowsResponse]]:
+        """Resumes paused executions.
+
+        Status codes:
+        - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+        - INVALID_ARGUMENT: no id, or over 1,000.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+          limit (16 MiB). Nothing was done.
+        - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def TerminateWorkflows(
+        self,
+        request: _bulk_pb2.TerminateWorkflowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bulk_pb2.TerminateWorkflowsResponse, _abc.Awaitable[_bulk_pb2.TerminateWorkflowsResponse]]:
+        """Ends executions as TERMINATED, with their sub-workflows. One that is TERMINATED stays so; one
+        that is COMPLETED is refused. Safe to repeat.
+
+        Status codes:
+        - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+        - INVALID_ARGUMENT: no id, or over 1,000.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+          limit (16 MiB). Nothing was done.
+        - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryWorkflows(
+        self,
+        request: _bulk_pb2.RetryWorkflowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bulk_pb2.RetryWorkflowsResponse, _abc.Awaitable[_bulk_pb2.RetryWorkflowsResponse]]:
+        """Takes executions that failed up again, from what failed on.
+
+        Status codes:
+        - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+        - INVALID_ARGUMENT: no id, or over 1,000.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+          limit (16 MiB). Nothing was done.
+        - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def RestartWorkflows(
+        self,
+        request: _bulk_pb2.RestartWorkflowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bulk_pb2.RestartWorkflowsResponse, _abc.Awaitable[_bulk_pb2.RestartWorkflowsResponse]]:
+        """Runs executions that have ended from the start, under their ids.
+
+        Status codes:
+        - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+        - INVALID_ARGUMENT: no id, or over 1,000.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+          limit (16 MiB). Nothing was done.
+        - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveWorkflows(
+        self,
+        request: _bulk_pb2.RemoveWorkflowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bulk_pb2.RemoveWorkflowsResponse, _abc.Awaitable[_bulk_pb2.RemoveWorkflowsResponse]]:
+        """Removes executions. Those that run are ended first, and not removed before their workers,
+        sub-workflows and parents were told; with archive_workflow they are refused.
+
+        Status codes:
+        - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+        - INVALID_ARGUMENT: no id, or over 1,000.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+          limit (16 MiB). Nothing was done.
+        - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def TerminateAndRemoveWorkflows(
+        self,
+        request: _bulk_pb2.TerminateAndRemoveWorkflowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bulk_pb2.TerminateAndRemoveWorkflowsResponse, _abc.Awaitable[_bulk_pb2.TerminateAndRemoveWorkflowsResponse]]:
+        """Ends those executions that run, and removes all of them, with a copy or without. One that has
+        ended already, in whatever way, is just removed: that is no error. Each id is either removed or
+        has the error that kept it.
+
+        Status codes:
+        - OK: every id is answered, in the order of the request; see BulkError for what is refused.
+        - INVALID_ARGUMENT: no id, or over 1,000.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the request is over the message
+          limit (16 MiB). Nothing was done.
+        - UNAVAILABLE: the server is stopping; what became of the ids is unknown.
         - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
