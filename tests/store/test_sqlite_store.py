@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from podium.model.queue import Limits, Queue, Ready
+from podium.store.audit import AuditEntry, AuditQuery
 from podium.store.conformance.subject import (
     NEIGHBOUR,
     QUEUE,
@@ -22,6 +23,7 @@ from podium.store.sqlite import PURGE_MS, SqliteStore
 from podium.store.sqlite_schema import MIGRATIONS, SCHEMA, SCHEMA_VERSION
 from tests.store.subjects import Clock, unsynced
 
+EVERY_ROW = AuditQuery(from_ms=0, until_ms=2**62, name="name", before=2**62, limit=9)
 TWO_A_SECOND = Limits(rate=2, rate_window_ms=1_000)
 
 
@@ -116,7 +118,8 @@ async def test_a_file_of_a_newer_podium_is_refused_and_kept(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("version", sorted(MIGRATIONS))
 async def test_a_file_of_an_older_podium_gets_what_it_lacks(tmp_path: Path, version: int) -> None:
-    # Given a file of schema version 1, which had no archive, or 2, which had no cached outputs
+    # Given a file of schema version 1, which had no archive, 2, without cached outputs, or 3,
+    # without an audit trail
     later = {each for step in range(version, SCHEMA_VERSION) for each in MIGRATIONS[step]}
     with closing(sqlite3.connect(tmp_path / "podium.db")) as database:
         for statement in SCHEMA:
@@ -132,6 +135,8 @@ async def test_a_file_of_an_older_podium_gets_what_it_lacks(tmp_path: Path, vers
             assert await store.archived(WORKFLOW) == kept
             await store.put_cached("name", kept, at_ms=1, until_ms=2**62)
             assert await store.cached("name", 0) == kept
+            await store.add_audit([AuditEntry("id", 1, ("name",), b"row")])
+            assert [each.value for each in await store.audit(EVERY_ROW)] == [b"row"]
     with closing(sqlite3.connect(tmp_path / "podium.db")) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 

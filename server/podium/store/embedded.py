@@ -9,15 +9,20 @@ any order and any number of times: the truth stands beside the cache, and the tr
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from podium.store.inspection import Entries
 from podium.store.port import PARTITIONS, StoreClosed, Waiting, partition_of
+from podium.store.queue_state import is_queued, state_of
 from podium.store.queues import Queues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from podium.model.queue import LeaseKind, Limits, Queue, Ready
+    from podium.model.queue import Deadline, LeaseKind, Limits, Queue, Ready
+    from podium.store.inspection import QueueState
     from podium.store.port import Commit, Deliver, PushResult, Release, Settle, WantResult
     from podium.store.queues import Start
 
@@ -33,7 +38,7 @@ class Part:
         self.held: dict[str, dict[str, None]] = {}
 
 
-class EmbeddedStore:
+class EmbeddedStore(ABC):
     """Base of the stores that one process holds. `now_ms` is the store's clock."""
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
@@ -189,6 +194,51 @@ class EmbeddedStore:
         return sorted(
             each for part in partitions for each in self.parts[part].held.get(incarnation, ())
         )
+
+    # Looking
+
+    @abstractmethod
+    def beside(self, workflow_id: str, limit: int) -> tuple[list[Deadline], int]:
+        """Deadlines of an execution, the earliest first, and how many effects of it wait."""
+
+    @abstractmethod
+    def due_owners(self, partition: int) -> set[str]:
+        """Executions with a deadline in the partition."""
+
+    async def entries(self, workflow_id: str, limit: int) -> Entries:
+        self.check_open()
+        part = self.parts[partition_of(workflow_id)]
+        prefix, most = f"{workflow_id}.", limit or None
+        ready = sorted(each for each in part.ready if each.startswith(prefix))
+        slots = sorted(each for each in part.slots if each.startswith(prefix))
+        held = [
+            (task_id, incarnation)
+            for incarnation, tasks in part.held.items()
+            for task_id in tasks
+            if task_id.startswith(prefix)
+        ]
+        due, outbox = self.beside(workflow_id, limit)
+        return Entries(
+            ready=tuple(part.ready[each] for each in islice(ready, most)),
+            slots=tuple((each, part.slots[each]) for each in islice(slots, most)),
+            held=tuple((incarnation, each) for each, incarnation in islice(sorted(held), most)),
+            due=tuple(due),
+            outbox=outbox,
+        )
+
+    async def owners(self, partition: int) -> list[str]:
+        self.check_open()
+        part = self.parts[partition]
+        tasks = {*part.ready, *part.slots, *(each for held in part.held.values() for each in held)}
+        return sorted({task_id.rsplit(".", 2)[0] for task_id in tasks} | self.due_owners(partition))
+
+    async def queue_state(self, queue: Queue, limits: Limits) -> QueueState:
+        self.check_open()
+        return state_of(self.queues, queue, limits, self.now_ms())
+
+    async def queued(self, tasks: Sequence[Ready]) -> list[bool]:
+        self.check_open()
+        return [is_queued(self.queues, each.task_id, each.queue) for each in tasks]
 
     # Watchers and bus
 

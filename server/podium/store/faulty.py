@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from podium.model.queue import LeaseKind, Limits, Queue, Ready
+    from podium.store.audit import AuditEntry, AuditQuery, AuditRow
+    from podium.store.inspection import Entries, Page, QueueState
     from podium.store.port import (
         Capabilities,
         Commit,
@@ -246,6 +248,29 @@ class FaultyStore:
 
     async def logs(self, task_id: str) -> list[tuple[int, str]]:
         return await self._call("logs", lambda: self._store.logs(task_id))
+
+    # Looking, and the audit trail
+
+    async def entries(self, workflow_id: str, limit: int) -> Entries:
+        return await self._call("entries", lambda: self._store.entries(workflow_id, limit))
+
+    async def page(self, workflow_id: str, after: str, limit: int) -> Page | None:
+        return await self._call("page", lambda: self._store.page(workflow_id, after, limit))
+
+    async def owners(self, partition: int) -> list[str]:
+        return await self._call("owners", lambda: self._store.owners(partition))
+
+    async def queue_state(self, queue: Queue, limits: Limits) -> QueueState:
+        return await self._call("queue_state", lambda: self._store.queue_state(queue, limits))
+
+    async def queued(self, tasks: Sequence[Ready]) -> list[bool]:
+        return await self._call("queued", lambda: self._store.queued(tasks))
+
+    async def add_audit(self, entries: Sequence[AuditEntry]) -> None:
+        await self._call("add_audit", lambda: self._store.add_audit(entries))
+
+    async def audit(self, query: AuditQuery) -> list[AuditRow]:
+        return await self._call("audit", lambda: self._store.audit(query))
 
     # Bus
 

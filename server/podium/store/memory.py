@@ -6,10 +6,12 @@ atomic; nothing is durable.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from podium.model.queue import Deadline
+from podium.store.audit_rows import AuditRows
 from podium.store.embedded import EmbeddedStore
+from podium.store.inspection import Page
 from podium.store.port import (
     HISTORY_ROWS_LIMIT,
     PARTITIONS,
@@ -29,7 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from podium.model.queue import DeadlineKind
+    from podium.store.audit import AuditEntry, AuditQuery, AuditRow
     from podium.store.port import Commit, CommitResult, DefinitionRow
+
+
+HEADER_FIELD: Final = "h"
+"""Its header is no part of an execution's pages."""
 
 
 class Stored:
@@ -66,6 +73,7 @@ class MemoryStore(EmbeddedStore):
         self._generation = 0
         self._sequence = 0
         self._logs: dict[str, list[tuple[int, str]]] = {}
+        self._audit = AuditRows()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -324,3 +332,38 @@ class MemoryStore(EmbeddedStore):
     async def logs(self, task_id: str) -> list[tuple[int, str]]:
         self.check_open()
         return list(self._logs.get(task_id, []))
+
+    # Looking, and the audit trail
+
+    def beside(self, workflow_id: str, limit: int) -> tuple[list[Deadline], int]:
+        partition = partition_of(workflow_id)
+        due = sorted(
+            (at_ms, task_id, kind)
+            for (owner, task_id, kind), at_ms in self._due[partition].items()
+            if owner == workflow_id
+        )
+        found = [Deadline(task_id, kind, at_ms) for at_ms, task_id, kind in due]
+        effects = [
+            each for waiting in self._outbox[partition].values() for each in waiting.values()
+        ]
+        return found[: limit or None], sum(owner == workflow_id for owner, _ in effects)
+
+    def due_owners(self, partition: int) -> set[str]:
+        return {owner for owner, _, _ in self._due[partition]}
+
+    async def page(self, workflow_id: str, after: str, limit: int) -> Page | None:
+        self.check_open()
+        stored = self.executions.get(workflow_id)
+        if stored is None:
+            return None
+        names = sorted(each for each in stored.fields if each > after and each != HEADER_FIELD)
+        some = {name: stored.fields[name] for name in names[:limit]}
+        return Page(stored.version, some, names[limit - 1] if len(names) > limit else "")
+
+    async def add_audit(self, entries: Sequence[AuditEntry]) -> None:
+        self.check_open()
+        self._audit.add(entries)
+
+    async def audit(self, query: AuditQuery) -> list[AuditRow]:
+        self.check_open()
+        return self._audit.find(query)

@@ -17,6 +17,8 @@ from zlib import crc32
 import msgspec
 
 from podium.model.queue import UNLIMITED, Deadline, LeaseKind, Limits, Queue, Ready
+from podium.store.audit import AuditTrail
+from podium.store.inspection import Inspection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -231,7 +233,7 @@ class DefinitionRow(msgspec.Struct, frozen=True):
     value: bytes
 
 
-class Store(Protocol):
+class Store(Inspection, AuditTrail, Protocol):
     """All verbs. Incarnation = one life of a server process."""
 
     @property

@@ -167,6 +167,11 @@ class TypeQueue:
         busy = self.flights or self.slots or self.starts
         return not busy and not any(each.places or each.wishes for each in self.domains.values())
 
+    @property
+    def taken(self) -> int:
+        """Slots in use by leases and claims."""
+        return len(self.slots) + len(self.flights) - self._flying_slots
+
     def flight_end(self) -> int:
         """When the first claim ends; 0 without claims."""
         end = self._first_end()
@@ -174,10 +179,8 @@ class TypeQueue:
 
     def blocked_until(self, limits: Limits, now_ms: int) -> int | None:
         """None = a hand-out is admitted; else when it may be (0 = when a slot is released)."""
-        if limits.concurrent > 0:
-            taken = len(self.slots) + len(self.flights) - self._flying_slots
-            if taken >= limits.concurrent:
-                return self.flight_end()
+        if limits.concurrent > 0 and self.taken >= limits.concurrent:
+            return self.flight_end()
         if limits.rate > 0:
             return self._rate_until(limits, now_ms)
         return None
@@ -301,6 +304,10 @@ class Queues:
         """Ready and claimed tasks of one queue."""
         each = self._of(queue).domain(queue.domain)
         return len(each.places) + each.flying
+
+    def find(self, task_type: str) -> TypeQueue | None:
+        """All queues of a type, None where nothing is known of it."""
+        return self._types.get(task_type)
 
     def placed(self) -> dict[str, Queue]:
         """Every ready or claimed task with its queue (checkers compare it with the truth)."""

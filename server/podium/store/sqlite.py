@@ -30,6 +30,7 @@ from podium.store.port import (
     partition_of,
 )
 from podium.store.queues import Start
+from podium.store.sqlite_beside import SqliteBeside
 from podium.store.sqlite_commit import (
     DROP_EFFECT,
     FIND,
@@ -42,7 +43,6 @@ from podium.store.sqlite_commit import (
     Known,
     Numbers,
 )
-from podium.store.sqlite_registry import SqliteRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +74,7 @@ PUT_ARCHIVE: Final = "INSERT OR REPLACE INTO archive VALUES (?, ?, ?)"
 PUT_TOMBSTONE: Final = "INSERT OR REPLACE INTO tombstone VALUES (?, ?)"
 
 
-class SqliteStore(SqliteRegistry):
+class SqliteStore(SqliteBeside):
     """See store/port.py. `sync`, where given, syncs a descriptor of the log in a thread
     instead of the child process (a test may hold it or let it fail).
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 ARCHIVE: Final = """CREATE TABLE archive (id TEXT PRIMARY KEY, archived_ms INTEGER NOT NULL,
     value BLOB NOT NULL)"""
@@ -17,6 +17,13 @@ CACHED: Final = (
     """CREATE TABLE cached (name TEXT PRIMARY KEY, at_ms INTEGER NOT NULL,
         until_ms INTEGER NOT NULL, value BLOB NOT NULL)""",
     "CREATE INDEX cached_until ON cached (until_ms)",
+)
+AUDIT: Final = (
+    """CREATE TABLE audit (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+        at_ms INTEGER NOT NULL, value BLOB NOT NULL)""",
+    """CREATE TABLE audit_name (name TEXT, sequence INTEGER, PRIMARY KEY (name, sequence))
+        WITHOUT ROWID""",
+    "CREATE INDEX audit_name_sequence ON audit_name (sequence)",
 )
 
 SCHEMA: Final = (
@@ -57,6 +64,7 @@ SCHEMA: Final = (
     "CREATE INDEX log_task ON log (task)",
     ARCHIVE,
     *CACHED,
+    *AUDIT,
 )
-MIGRATIONS: Final = {1: (ARCHIVE,), 2: CACHED}
+MIGRATIONS: Final = {1: (ARCHIVE,), 2: CACHED, 3: AUDIT}
 """Schema version → what makes it the next one."""

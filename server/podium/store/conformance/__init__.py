@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from podium.store.conformance import cached, commits, entries, queues, registry, starts
+from podium.store.conformance import (
+    cached,
+    commits,
+    entries,
+    inspection,
+    queues,
+    registry,
+    starts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,4 +31,5 @@ CHECKS: Final[tuple[Callable[[Subject], Awaitable[None]], ...]] = (
     *queues.CHECKS,
     *registry.CHECKS,
     *cached.CHECKS,
+    *inspection.CHECKS,
 )
