@@ -161,6 +161,7 @@ class Server:
             polls=self._runtime.polls,
             watch=self._runtime.watch,
             parking=self._runtime.parking,
+            runtime=self._runtime,
         )
         self._task_log = TaskLog(self._store)
         self._streams = 0

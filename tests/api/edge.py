@@ -87,6 +87,7 @@ class Edge:
             polls=ToldDesk(self.runtime.polls, self.parked),  # pyright: ignore[reportArgumentType]
             watch=self.runtime.watch,
             parking=self.runtime.parking,
+            runtime=self.runtime,
         )
         self.admission = admission
 

@@ -130,6 +130,7 @@ class Node:
                 polls=runtime.polls,
                 watch=runtime.watch,
                 parking=runtime.parking,
+                runtime=runtime,
             )
         )
         runtime.members.on_silent = self._give_up_streams

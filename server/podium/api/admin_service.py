@@ -1,4 +1,4 @@
-"""podium.v1.AdminService: executions that were set aside."""
+"""podium.v1.AdminService: executions that were set aside; other methods have files of their own."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from podium.app.names import require_workflow_id
 from podium.v1 import admin_pb2 as pb
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import grpc
 
     from podium.runtime.parking import Parking
 
 
 class AdminService:
-    """All of it is served."""
+    """All of it is served; `others` are methods by name."""
 
-    def __init__(self, parking: Parking) -> None:
+    def __init__(self, parking: Parking, others: Mapping[str, Served]) -> None:
         self._parking = parking
+        self._others = others
 
     def handler(self) -> grpc.GenericRpcHandler:
         """For the server."""
@@ -29,6 +32,7 @@ class AdminService:
                 "ListParked": Served(self.list_parked, pb.ListParkedRequest),
                 "RetryParked": Served(self.retry_parked, pb.RetryParkedRequest),
                 "PurgeParked": Served(self.purge_parked, pb.PurgeParkedRequest),
+                **self._others,
             },
         )
 

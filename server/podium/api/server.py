@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import grpc.aio
 from grpc_reflection.v1alpha import reflection
 
+from podium.api.admin_explain import AdminExplain
 from podium.api.admin_service import AdminService
 from podium.api.conductor_events import event_handler
 from podium.api.conductor_metadata import MetadataService
@@ -38,6 +39,7 @@ from podium.conductor import (
 from podium.v1 import admin_pb2, metadata_pb2, worker_pb2, worker_pb2_grpc, workflow_pb2
 
 if TYPE_CHECKING:
+    from podium.api.method_table import Served
     from podium.api.worker_service import WorkerService
     from podium.app.services import Services
 
@@ -104,13 +106,18 @@ def build_server(
                 removal=removal,
                 streams=StartStreams(health.stopping),
             ).handler(),
-            AdminService(services.parking).handler(),
+            AdminService(services.parking, admin_methods(services)).handler(),
             health.handler(SERVICES),
         )
     )
     worker_pb2_grpc.add_WorkerServiceServicer_to_server(worker_service, server)
     reflection.enable_server_reflection((*SERVICES, reflection.SERVICE_NAME), server)
     return server
+
+
+def admin_methods(services: Services) -> dict[str, Served]:
+    """Methods of AdminService that have files of their own."""
+    return {**AdminExplain(services).served()}
 
 
 def _options(admission: Admission) -> list[tuple[str, int]]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from podium.runtime.executor import Executor
     from podium.runtime.parking import Parking
     from podium.runtime.polls import PollDesk
+    from podium.runtime.service import Runtime
     from podium.runtime.watch import Watch
     from podium.store.port import Store
 
@@ -27,3 +28,5 @@ class Services:
     polls: PollDesk
     watch: Watch
     parking: Parking
+    runtime: Runtime
+    """The whole of it, for those who look at a server or mend it (AdminService)."""

@@ -80,6 +80,10 @@ class Leases:
         """Whether this server knows the lease (its grace included)."""
         return LeaseName(task_id, lease_epoch) in self._holders
 
+    def holder_of(self, task_id: str, lease_epoch: int) -> LeaseHolder | None:
+        """Who has it here; None also while its grace runs."""
+        return self._holders.get(LeaseName(task_id, lease_epoch))
+
     def known(self) -> tuple[LeaseName, ...]:
         """All leases of this server, those in their grace included."""
         return tuple(self._holders)

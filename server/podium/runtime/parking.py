@@ -83,6 +83,11 @@ class Parking:
         await self.refresh()
         return [self._parked[each] for each in sorted(self._parked)]
 
+    async def find(self, workflow_id: str) -> ParkedRecord | None:
+        """Why it is set aside, None where it is not. Raises StoreError."""
+        row = await self._store.get_definition(PARKED, workflow_id, VERSION)
+        return None if row is None else DECODER.decode(row.value)
+
     async def park(self, workflow_id: str, command: str, error: Exception) -> None:
         """Set it aside; does not give up on a store that fails."""
         record = ParkedRecord(

@@ -231,6 +231,16 @@ def decode_records(
     return header, records
 
 
+def decode_task(value: bytes) -> TaskRecord:
+    """A task's record alone: payloads that stand elsewhere are ELSEWHERE. As `decode_records`."""
+    return TASKS.decode(_body("task", value))
+
+
+def decode_header(value: bytes) -> ExecutionHeader:
+    """A header alone. Raises as `decode_records`."""
+    return HEADERS.decode(_body(HEADER_FIELD, value))
+
+
 def decode_effect(value: bytes) -> Effect:
     """One outbox entry."""
     return EFFECTS.decode(_body("outbox", value))

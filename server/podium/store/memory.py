@@ -337,12 +337,12 @@ class MemoryStore(EmbeddedStore):
 
     def beside(self, workflow_id: str, limit: int) -> tuple[list[Deadline], int]:
         partition = partition_of(workflow_id)
-        due = sorted(
+        due: list[tuple[int, str, DeadlineKind]] = [
             (at_ms, task_id, kind)
             for (owner, task_id, kind), at_ms in self._due[partition].items()
             if owner == workflow_id
-        )
-        found = [Deadline(task_id, kind, at_ms) for at_ms, task_id, kind in due]
+        ]
+        found = [Deadline(task_id, kind, at_ms) for at_ms, task_id, kind in sorted(due)]
         effects = [
             each for waiting in self._outbox[partition].values() for each in waiting.values()
         ]

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from podium.v1 import admin_explain_pb2 as podium_dot_v1_dot_admin__explain__pb2
 from podium.v1 import admin_pb2 as podium_dot_v1_dot_admin__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -49,6 +50,11 @@ class AdminServiceStub:
                 '/podium.v1.AdminService/PurgeParked',
                 request_serializer=podium_dot_v1_dot_admin__pb2.PurgeParkedRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_admin__pb2.PurgeParkedResponse.FromString,
+                _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/podium.v1.AdminService/Explain',
+                request_serializer=podium_dot_v1_dot_admin__explain__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__explain__pb2.ExplainResponse.FromString,
                 _registered_method=True)
 
 
@@ -105,6 +111,23 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Explain(self, request, context):
+        """Says why an execution stands where it stands: what it waits for, since when, and what would
+        move it; of a closed one, why it ended so. Children it waits for are explained within. What is
+        read is bounded, however many tasks it has.
+
+        Status codes:
+        - OK: at least one cause.
+        - INVALID_ARGUMENT: no workflow id.
+        - NOT_FOUND: no execution has this id.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -122,6 +145,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.PurgeParked,
                     request_deserializer=podium_dot_v1_dot_admin__pb2.PurgeParkedRequest.FromString,
                     response_serializer=podium_dot_v1_dot_admin__pb2.PurgeParkedResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=podium_dot_v1_dot_admin__explain__pb2.ExplainRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__explain__pb2.ExplainResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -206,6 +234,33 @@ class AdminService:
             '/podium.v1.AdminService/PurgeParked',
             podium_dot_v1_dot_admin__pb2.PurgeParkedRequest.SerializeToString,
             podium_dot_v1_dot_admin__pb2.PurgeParkedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/Explain',
+            podium_dot_v1_dot_admin__explain__pb2.ExplainRequest.SerializeToString,
+            podium_dot_v1_dot_admin__explain__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

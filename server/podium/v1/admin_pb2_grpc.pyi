@@ -5,6 +5,7 @@ Operating a server: what is wrong, and what can be done about it."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from podium.v1 import admin_explain_pb2 as _admin_explain_pb2
 from podium.v1 import admin_pb2 as _admin_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -70,6 +71,19 @@ class AdminServiceStub:
     - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
+    Explain: _grpc.UnaryUnaryMultiCallable[_admin_explain_pb2.ExplainRequest, _admin_explain_pb2.ExplainResponse]
+    """Says why an execution stands where it stands: what it waits for, since when, and what would
+    move it; of a closed one, why it ended so. Children it waits for are explained within. What is
+    read is bounded, however many tasks it has.
+
+    Status codes:
+    - OK: at least one cause.
+    - INVALID_ARGUMENT: no workflow id.
+    - NOT_FOUND: no execution has this id.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -110,6 +124,19 @@ class AdminServiceAsyncStub(AdminServiceStub):
     - INVALID_ARGUMENT: no workflow id.
     - NOT_FOUND: it is not parked.
     - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    Explain: _aio.UnaryUnaryMultiCallable[_admin_explain_pb2.ExplainRequest, _admin_explain_pb2.ExplainResponse]  # type: ignore[assignment]
+    """Says why an execution stands where it stands: what it waits for, since when, and what would
+    move it; of a closed one, why it ended so. Children it waits for are explained within. What is
+    read is bounded, however many tasks it has.
+
+    Status codes:
+    - OK: at least one cause.
+    - INVALID_ARGUMENT: no workflow id.
+    - NOT_FOUND: no execution has this id.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
     - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
@@ -168,6 +195,25 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         - INVALID_ARGUMENT: no workflow id.
         - NOT_FOUND: it is not parked.
         - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _admin_explain_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_explain_pb2.ExplainResponse, _abc.Awaitable[_admin_explain_pb2.ExplainResponse]]:
+        """Says why an execution stands where it stands: what it waits for, since when, and what would
+        move it; of a closed one, why it ended so. Children it waits for are explained within. What is
+        read is bounded, however many tasks it has.
+
+        Status codes:
+        - OK: at least one cause.
+        - INVALID_ARGUMENT: no workflow id.
+        - NOT_FOUND: no execution has this id.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
         - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
         - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
