@@ -152,17 +152,7 @@ class Server:
             self._local_worker(self._run_http, "HTTP", settings.http.tasks_max),
             *(self._local_worker(own.run, own.task_type, own.tasks_max) for own in self._own_tasks),
         ]
-        self._services = Services(
-            executor=self._runtime.executor,
-            registry=registry,
-            store=self._store,
-            clock=self._runtime.clock,
-            ids=ids,
-            polls=self._runtime.polls,
-            watch=self._runtime.watch,
-            parking=self._runtime.parking,
-            runtime=self._runtime,
-        )
+        self._services = services_of(self._runtime, registry)
         self._task_log = TaskLog(self._store)
         self._streams = 0
         self._workers = WorkerService(
@@ -322,6 +312,21 @@ def _no_port(listener: str, listen: str, reason: str) -> str:
     return (
         f"{SETTING_OF[listener]}: expected a free port on an address of this machine, found"
         f" {listen}: {reason}. Choose another with --{listener} HOST:PORT (port 0 = any)"
+    )
+
+
+def services_of(runtime: Runtime, registry: Registry) -> Services:
+    """What operations work with."""
+    return Services(
+        executor=runtime.executor,
+        registry=registry,
+        store=runtime.store,
+        clock=runtime.clock,
+        ids=runtime.ids,
+        polls=runtime.polls,
+        watch=runtime.watch,
+        parking=runtime.parking,
+        runtime=runtime,
     )
 
 
