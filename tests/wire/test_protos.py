@@ -38,7 +38,7 @@ SERVED = {
         "GetWorkflowStatus",
         "TerminateWorkflow",
     },
-    "podium.v1.AdminService": {"Explain", "ListParked", "PurgeParked", "RetryParked"},
+    "podium.v1.AdminService": {"Explain", "ListAudit", "ListParked", "PurgeParked", "RetryParked"},
     "podium.v1.MetadataService": {
         "GetTask",
         "GetWorkflow",

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 import grpc.aio
 from grpc_reflection.v1alpha import reflection
 
+from podium.api.admin_audit import AdminAudit
 from podium.api.admin_explain import AdminExplain
 from podium.api.admin_service import AdminService
+from podium.api.auditing import Auditor
 from podium.api.conductor_events import event_handler
 from podium.api.conductor_metadata import MetadataService
 from podium.api.conductor_tasks import TaskService
@@ -78,7 +80,10 @@ def build_server(
     admission, health = admission or Admission(), health or Health()
     keep_quiet_about_gone_clients()
     server = grpc.aio.server(
-        interceptors=[Guard(name or services.ids.incarnation(), admission)],
+        interceptors=[
+            Guard(name or services.ids.incarnation(), admission),
+            Auditor(services.runtime.audit, services.clock, anonymous),
+        ],
         options=_options(admission),
     )
     starts, executions = StartWorkflow(services), Executions(services)
@@ -117,7 +122,15 @@ def build_server(
 
 def admin_methods(services: Services) -> dict[str, Served]:
     """Methods of AdminService that have files of their own."""
-    return {**AdminExplain(services).served()}
+    return {
+        **AdminExplain(services).served(),
+        **AdminAudit(services.runtime.audit).served(),
+    }
+
+
+def anonymous() -> str:
+    """Who makes a call: nobody is asked for credentials."""
+    return "anonymous"
 
 
 def _options(admission: Admission) -> list[tuple[str, int]]:

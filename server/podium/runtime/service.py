@@ -14,6 +14,7 @@ import msgspec
 
 from podium.engine.state import SYSTEM_TYPES
 from podium.runtime.aftermath import Aftermath
+from podium.runtime.audit import AuditLog
 from podium.runtime.cache import Cache
 from podium.runtime.clock import StoreClock, spawn
 from podium.runtime.committer import Committer
@@ -77,14 +78,14 @@ class Runtime:
         evaluator: Evaluator | None = None,
     ) -> None:
         self.store = store
-        clock = StoreClock(clock)
-        self.clock = clock
+        self.clock = clock = StoreClock(clock)
         self.ids = ids
         self.incarnation = ids.incarnation()
         self._registry = registry
         self._tasks: set[asyncio.Task[None]] = set()
         named = {"incarnation": self.incarnation}
         self.committer = Committer(store, clock)
+        self.audit = AuditLog(store=store, clock=clock, **named)
         self._make_executor(settings, evaluator or NoEvaluator())
         self.dispatcher = Dispatcher(
             store=store, clock=clock, executor=self.executor, limiter=registry, **named
@@ -193,6 +194,7 @@ class Runtime:
                 await self.dispatcher.withdraw_all()
                 await self.executor.drain()
                 await self.committer.drain()
+                await self.audit.drain()
                 await self.members.leave()
         except (TimeoutError, StoreError):
             pass  # what is left is taken over from the store
@@ -206,6 +208,7 @@ class Runtime:
         self.leases.close()
         self.dispatcher.stop()
         self.executor.stop()
+        self.audit.stop()
         for task in list(self._tasks):
             task.cancel()
 

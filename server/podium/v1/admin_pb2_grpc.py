@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from podium.v1 import admin_audit_pb2 as podium_dot_v1_dot_admin__audit__pb2
 from podium.v1 import admin_explain_pb2 as podium_dot_v1_dot_admin__explain__pb2
 from podium.v1 import admin_pb2 as podium_dot_v1_dot_admin__pb2
 
@@ -55,6 +56,11 @@ class AdminServiceStub:
                 '/podium.v1.AdminService/Explain',
                 request_serializer=podium_dot_v1_dot_admin__explain__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_admin__explain__pb2.ExplainResponse.FromString,
+                _registered_method=True)
+        self.ListAudit = channel.unary_unary(
+                '/podium.v1.AdminService/ListAudit',
+                request_serializer=podium_dot_v1_dot_admin__audit__pb2.ListAuditRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__audit__pb2.ListAuditResponse.FromString,
                 _registered_method=True)
 
 
@@ -128,6 +134,21 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAudit(self, request, context):
+        """Lists calls that may have changed something, by whom and with what outcome; polls, results and
+        starts are not among them. The last 100,000 are kept.
+
+        Status codes:
+        - OK: a page, which may be empty.
+        - INVALID_ARGUMENT: the window, the page size or the page token is unsound.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -150,6 +171,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.Explain,
                     request_deserializer=podium_dot_v1_dot_admin__explain__pb2.ExplainRequest.FromString,
                     response_serializer=podium_dot_v1_dot_admin__explain__pb2.ExplainResponse.SerializeToString,
+            ),
+            'ListAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAudit,
+                    request_deserializer=podium_dot_v1_dot_admin__audit__pb2.ListAuditRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__audit__pb2.ListAuditResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -261,6 +287,33 @@ class AdminService:
             '/podium.v1.AdminService/Explain',
             podium_dot_v1_dot_admin__explain__pb2.ExplainRequest.SerializeToString,
             podium_dot_v1_dot_admin__explain__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/ListAudit',
+            podium_dot_v1_dot_admin__audit__pb2.ListAuditRequest.SerializeToString,
+            podium_dot_v1_dot_admin__audit__pb2.ListAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ Operating a server: what is wrong, and what can be done about it."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from podium.v1 import admin_audit_pb2 as _admin_audit_pb2
 from podium.v1 import admin_explain_pb2 as _admin_explain_pb2
 from podium.v1 import admin_pb2 as _admin_pb2
 import abc as _abc_1
@@ -84,6 +85,17 @@ class AdminServiceStub:
     - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
+    ListAudit: _grpc.UnaryUnaryMultiCallable[_admin_audit_pb2.ListAuditRequest, _admin_audit_pb2.ListAuditResponse]
+    """Lists calls that may have changed something, by whom and with what outcome; polls, results and
+    starts are not among them. The last 100,000 are kept.
+
+    Status codes:
+    - OK: a page, which may be empty.
+    - INVALID_ARGUMENT: the window, the page size or the page token is unsound.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -136,6 +148,17 @@ class AdminServiceAsyncStub(AdminServiceStub):
     - OK: at least one cause.
     - INVALID_ARGUMENT: no workflow id.
     - NOT_FOUND: no execution has this id.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    ListAudit: _aio.UnaryUnaryMultiCallable[_admin_audit_pb2.ListAuditRequest, _admin_audit_pb2.ListAuditResponse]  # type: ignore[assignment]
+    """Lists calls that may have changed something, by whom and with what outcome; polls, results and
+    starts are not among them. The last 100,000 are kept.
+
+    Status codes:
+    - OK: a page, which may be empty.
+    - INVALID_ARGUMENT: the window, the page size or the page token is unsound.
     - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
     - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
@@ -213,6 +236,23 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         - OK: at least one cause.
         - INVALID_ARGUMENT: no workflow id.
         - NOT_FOUND: no execution has this id.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAudit(
+        self,
+        request: _admin_audit_pb2.ListAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_audit_pb2.ListAuditResponse, _abc.Awaitable[_admin_audit_pb2.ListAuditResponse]]:
+        """Lists calls that may have changed something, by whom and with what outcome; polls, results and
+        starts are not among them. The last 100,000 are kept.
+
+        Status codes:
+        - OK: a page, which may be empty.
+        - INVALID_ARGUMENT: the window, the page size or the page token is unsound.
         - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
         - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
         - INTERNAL: a fault of the server; the text tells nothing of its insides.
