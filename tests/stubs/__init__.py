@@ -1,0 +1,1 @@
+"""Workers made only of the stubs that protoc generates from protos/podium/v1: Python and Go."""
