@@ -28,6 +28,7 @@ class Part:
 PARTS = {
     # Traces a process of its own: being on PATH is not enough where ptrace is forbidden.
     "strace": Part(("strace", "-o", os.devnull, "true"), "apt-get install -y strace"),
+    "redis-server": Part(("redis-server", "--version"), "apt-get install -y redis-server"),
     # Mounted in a namespace of its own, so that the probe leaves nothing behind.
     "tmpfs": Part(
         ("unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"),

@@ -43,6 +43,7 @@ from podium.runtime.stream import StreamHost, StreamLimits, TaskQueues
 from podium.runtime.task_log import TaskLog
 from podium.sandbox.pool import Sandbox
 from podium.store.port import StoreError
+from podium.store.redis.address import AddressInvalid, is_address, read_address
 from podium.tasks.address import AddressSettingInvalid
 from podium.tasks.http import HttpSettings, HttpTask
 from podium.tasks.installed import SystemTaskUnsound, installed_tasks
@@ -77,6 +78,10 @@ SETTING_OF: Final = {GRPC: "grpc.listen", HTTP: "gateway.listen"}
 """The setting of the place to listen, by the option that gives it, too."""
 SQLITE: Final = "sqlite:///"
 MEMORY: Final = "memory://"
+STORE_URLS: Final = (
+    "memory://, sqlite:///relative, sqlite:////absolute, redis://, rediss://, redis+sentinel://,"
+    " redis+cluster:// or dynomite://"
+)
 
 
 class CannotServe(Exception):
@@ -131,7 +136,9 @@ class Server:
         if self._http_listen:
             try_port(HTTP, self._http_listen)
         clock = SystemClock()
-        self._store = open_store(settings.store.url, clock.now_ms)
+        self._store = open_store(
+            settings.store.url, clock.now_ms, volatile_allowed=settings.store.volatile
+        )
         self._http = http_task(settings.http)
         self._own_tasks = own_tasks()
         ids = SystemIds()
@@ -330,7 +337,7 @@ def services_of(runtime: Runtime, registry: Registry) -> Services:
     )
 
 
-def open_store(url: str, now_ms: Callable[[], int]) -> Store:
+def open_store(url: str, now_ms: Callable[[], int], *, volatile_allowed: bool = False) -> Store:
     """The store of a URL, not opened yet. Raises CannotServe."""
     if url == MEMORY:
         from podium.store.memory import MemoryStore  # noqa: PLC0415 - load the chosen backend only
@@ -348,9 +355,14 @@ def open_store(url: str, now_ms: Callable[[], int]) -> Store:
                 f" made: {problem.strerror}. Choose another with --store URL"
             ) from None
         return SqliteStore(path, now_ms)
-    raise CannotServe(
-        f"store.url: expected memory://, sqlite:///relative or sqlite:////absolute, found {url}"
-    )
+    if is_address(url):
+        from podium.store.redis.store import RedisStore  # noqa: PLC0415 - as above
+
+        try:
+            return RedisStore(read_address(url), now_ms, volatile_allowed=volatile_allowed)
+        except AddressInvalid as problem:
+            raise CannotServe(f"store.url: {problem}") from None
+    raise CannotServe(f"store.url: expected {STORE_URLS}, found {url}")
 
 
 def own_tasks() -> list[SystemTaskRunner]:

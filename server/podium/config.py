@@ -54,9 +54,13 @@ class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[store]`. `url`: memory://, sqlite:///relative/path or sqlite:////absolute/path."""
+    """`[store]`. `url`: memory://, sqlite:///relative/path, sqlite:////absolute/path, or one of
+    store/redis/address.py.
+    """
 
     url: str = ""
+    volatile: bool = False
+    """Take a Redis that loses acknowledged work when it ends, or evicts it."""
 
 
 class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

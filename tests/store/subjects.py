@@ -1,14 +1,19 @@
 """Stores under test: each backend with a clock that the test moves, plain or behind faults."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
+from podium.runtime.clock import SystemClock
 from podium.store.conformance.subject import Subject
 from podium.store.faulty import FaultSettings, FaultyStore
 from podium.store.memory import MemoryStore
 from podium.store.port import Store
+from podium.store.redis.address import read_address
+from podium.store.redis.store import RedisStore
 from podium.store.sqlite import SqliteStore
 from tests.store.repeating import Repeating
 
@@ -45,6 +50,31 @@ def unsynced(descriptor: int) -> None:
 
 async def slept(delay_ms: int) -> None:
     """A delay that is drawn and costs nothing."""
+
+
+class Distant:
+    """A store with a clock of its own, which nobody moves: time passes by itself."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._clock = SystemClock()
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms()
+
+    async def advance(self, delay_ms: int) -> None:
+        await asyncio.sleep((delay_ms + 2) / 1_000)
+
+
+@asynccontextmanager
+async def distant(url: str) -> AsyncIterator[Subject]:
+    """A store of its own on shared nodes, open."""
+    store = RedisStore(read_address(f"{url}?prefix={uuid4().hex}:"), SystemClock().now_ms)
+    await store.open()
+    try:
+        yield Distant(store)
+    finally:
+        await store.close()
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import pytest
 
 from podium.store.conformance import CHECKS
 from podium.store.conformance.subject import Subject
-from tests.store.subjects import opened
+from tests.store.subjects import distant, opened
 
 Check = Callable[[Subject], Awaitable[None]]
 
@@ -16,6 +16,14 @@ Check = Callable[[Subject], Awaitable[None]]
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 async def test_the_backend_conforms(check: Check, backend: str, tmp_path: Path) -> None:
     async with opened(backend, tmp_path) as subject:
+        await check(subject)
+
+
+@pytest.mark.part("redis-server")
+@pytest.mark.parametrize("kind", ["redis", "cluster", "sentinel"])
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+async def test_redis_conforms(check: Check, kind: str, url_of: Callable[[str], str]) -> None:
+    async with distant(url_of(kind)) as subject:
         await check(subject)
 
 

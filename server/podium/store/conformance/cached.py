@@ -15,12 +15,12 @@ NAME: Final = "c" * 64
 async def what_was_kept_is_found_until_its_time_is_over(subject: Subject) -> None:
     store, now_ms = subject.store, subject.now_ms()
     assert await store.cached(NAME, 0) is None
-    await store.put_cached(NAME, b"one", at_ms=now_ms, until_ms=now_ms + 400)
+    await store.put_cached(NAME, b"one", at_ms=now_ms, until_ms=now_ms + 2_000)
     assert await store.cached(NAME, 0) == b"one"
     assert await store.cached("another", 0) is None
-    await subject.advance(401)
+    await subject.advance(2_001)
     assert await store.cached(NAME, 0) is None
-    await store.put_cached(NAME, b"", at_ms=now_ms + 401, until_ms=now_ms + 100_000)
+    await store.put_cached(NAME, b"", at_ms=now_ms + 2_001, until_ms=now_ms + 100_000)
     assert await store.cached(NAME, 0) == b""
 
 

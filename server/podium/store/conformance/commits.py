@@ -259,9 +259,9 @@ async def what_is_archived_stays_until_it_is_removed_itself(subject: Subject) ->
 
 async def a_tombstone_forbids_a_start_until_it_ends(subject: Subject) -> None:
     store = subject.store
-    assert await store.tombstone(WORKFLOW, subject.now_ms() + 500)
+    assert await store.tombstone(WORKFLOW, subject.now_ms() + 2_000)
     assert await commit(subject, first()) == Conflict(0, tombstoned=True)
-    await subject.advance(500)
+    await subject.advance(2_000)
     await committed(subject, first())
     assert not await store.tombstone(WORKFLOW, subject.now_ms() + 500)
     await change(subject, Commit(workflow_id=WORKFLOW, version=1))

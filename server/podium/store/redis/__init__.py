@@ -1,0 +1,1 @@
+"""The store on the Redis protocol: Redis, Sentinel, Redis Cluster, Dynomite (distribution.md)."""

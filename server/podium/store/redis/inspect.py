@@ -1,0 +1,76 @@
+"""What a node must be before it is used: durable, never evicting, of a format that is known.
+
+Failures: StoreUnavailable with the reason and the remedy. What a node does not tell (Dynomite, a
+provider that hides CONFIG) is passed over with a warning.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, cast
+
+from redis import exceptions
+
+from podium.store.port import StoreUnavailable
+
+if TYPE_CHECKING:
+    from podium.store.redis.keys import Keys
+    from podium.store.redis.link import Info, Link
+
+LOG: Final = logging.getLogger("podium.store.redis")
+FORMAT: Final = 1
+"""Rises when older servers could not read what is written."""
+VERSION_MIN: Final = (6, 2)
+
+
+async def inspect(link: Link, keys: Keys, *, volatile_allowed: bool) -> None:
+    """Raises StoreUnavailable; a store that is fresh is marked with the format."""
+    for node, info in await _told(link):
+        _check_version(node, info)
+        for problem in _problems(info):
+            if not volatile_allowed:
+                raise StoreUnavailable(f"{node}: {problem}, or allow it with store.volatile")
+            LOG.warning("%s: %s", node, problem)
+    await link.one(("SET", keys.format, FORMAT, "NX"))
+    found = int(cast("bytes", await link.one(("GET", keys.format))))
+    if found > FORMAT:
+        raise StoreUnavailable(
+            f"expected a store of format {FORMAT} or older, found {found}: a newer Podium made it."
+            " Start that version or a newer one"
+        )
+
+
+async def _told(link: Link) -> list[tuple[str, Info]]:
+    """INFO of each node that takes writes; of Dynomite none, since it hides them."""
+    if link.kind == "dynomite":
+        LOG.warning("Dynomite does not tell whether its nodes persist: see to it")
+        return []
+    try:
+        return await link.info()
+    except exceptions.ResponseError:
+        LOG.warning("the store does not tell whether it persists (INFO is refused): see to it")
+        return []
+
+
+def _check_version(node: str, info: Info) -> None:
+    text = str(info.get("redis_version", "0"))
+    found = tuple(int(each) for each in text.split(".")[:2] if each.isdigit())
+    if found < VERSION_MIN:
+        wanted = ".".join(str(each) for each in VERSION_MIN)
+        raise StoreUnavailable(f"{node}: expected Redis {wanted} or later, found {text}")
+
+
+def _problems(info: Info) -> list[str]:
+    problems: list[str] = []
+    if not info.get("aof_enabled", 1):
+        problems.append(
+            "expected appendonly yes, found no: acknowledged work would be lost with the process;"
+            " set it with CONFIG SET appendonly yes and in redis.conf"
+        )
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    if policy != "noeviction":
+        problems.append(
+            f"expected maxmemory-policy noeviction, found {policy}: Redis would drop executions;"
+            " set it with CONFIG SET maxmemory-policy noeviction and in redis.conf"
+        )
+    return problems

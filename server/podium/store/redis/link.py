@@ -1,0 +1,346 @@
+"""Connections to the nodes, and what travels over them: one pipeline per group and node.
+
+Nothing is repeated here after an unknown outcome: the verbs' callers decide that. Redis gets a
+script's digest and, where a node does not know it, its text; Dynomite always gets the text, since
+it checks the place of keys for EVAL alone (dynomite.md §8).
+
+Failures: StoreUnavailable (outcome unknown), StoreFull (nothing was written).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypedDict, cast
+
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+
+from podium.store.port import StoreError, StoreFull, StoreUnavailable
+from podium.store.redis.scripts import ALL
+
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Mapping, Sequence
+
+    from podium.store.redis.address import Address, Kind
+    from podium.store.redis.scripts import Script
+
+    Argument = str | bytes | int
+    Command = tuple[Argument, ...]
+
+
+class Pipeline(Protocol):
+    """What is used of redis-py's pipelines, whose own types leave open what is awaited."""
+
+    def execute_command(self, *command: Argument) -> object: ...
+
+    async def execute(self, *, raise_on_error: bool) -> list[object]: ...
+
+
+class Client(Protocol):
+    """What is used of each of redis-py's clients."""
+
+    def pipeline(self, *, transaction: bool) -> Pipeline: ...
+
+    def pubsub(self) -> Subscription: ...
+
+    async def aclose(self) -> None: ...
+
+
+class ClusterClient(Client, Protocol):
+    """What only the cluster's client has."""
+
+    async def initialize(self) -> object: ...
+
+    def get_primaries(self) -> list[ClusterNode]: ...
+
+    def get_random_node(self) -> ClusterNode: ...
+
+    async def info(self, *, target_nodes: ClusterNode) -> Info: ...
+
+
+class Subscription(Protocol):
+    """What is used of redis-py's subscriptions."""
+
+    async def subscribe(self, *channels: bytes) -> object: ...
+
+    async def get_message(self, *, timeout: float) -> Message | None: ...  # noqa: ASYNC109 - theirs
+
+    async def aclose(self) -> None: ...
+
+
+class Message(TypedDict):
+    """`data` is bytes where the type is "message"."""
+
+    type: str
+    channel: bytes
+    data: bytes
+
+
+Info: TypeAlias = "Mapping[str, object]"
+
+NO_ANSWER: Final = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
+ANSWER_S: Final = 5.0
+"""A node that is silent for so long counts as gone; takeover waits longer than this."""
+CONNECT_S: Final = 2.0
+SCRIPTS: Final = frozenset({"EVAL", "EVALSHA"})
+CONNECTIONS_MAX: Final = 64
+FLIGHTS_MAX: Final = 4
+"""Pipelines under way at once: a large answer does not hold up the others."""
+GROUP_CALLS_MAX: Final = 256
+
+
+class Link:
+    """One server's connections."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._cluster = address.kind == "cluster"
+        self._by_text = address.kind == "dynomite"
+        self._texts = {each.digest: each.text for each in ALL}
+        self._client: Client | None = None
+        self._others: list[Client] = []
+        self.scripts_count = 0
+        """Scripts sent, for tests and metrics."""
+        self._waiting: list[tuple[Sequence[Command], Future[list[object]]]] = []
+        self._flying = 0
+        self._flights: set[asyncio.Task[None]] = set()
+
+    @property
+    def client(self) -> Client | None:
+        return self._client
+
+    def node_client(self) -> Client | None:
+        """A client of one node, for the bus: the same, or a new one of a cluster's node."""
+        if not self._cluster or self._client is None:
+            return self._client
+        node = cast("ClusterClient", self._client).get_random_node()
+        return _node(self._address, node.host, int(node.port))
+
+    @property
+    def kind(self) -> Kind:
+        return self._address.kind
+
+    async def info(self) -> list[tuple[str, Info]]:
+        """What each node that takes writes tells of itself, by its place."""
+        if self._cluster:
+            client = cast("ClusterClient", self._client)
+            nodes = client.get_primaries()
+            return [(each.name, await client.info(target_nodes=each)) for each in nodes]
+        return [(self._address.shown, cast("Info", await self.one(("INFO",))))]
+
+    async def open(self) -> None:
+        """Raises StoreUnavailable."""
+        self._client, self._others = _clients(self._address)
+        try:
+            if self._cluster:
+                await cast("ClusterClient", self._client).initialize()
+            else:
+                await _ping(self._client)
+        except NO_ANSWER as error:
+            await self.close()
+            raise _refused(self._address, error) from None
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        await asyncio.gather(*self._flights, return_exceptions=True)
+        if client is not None:
+            for each in (client, *self._others):
+                await each.aclose()
+
+    def call(self, script: Script, keys: Sequence[str], *arguments: str | bytes | int) -> Command:
+        """A script as a command."""
+        if self._by_text:
+            return ("EVAL", script.text, len(keys), *keys, *arguments)
+        return ("EVALSHA", script.digest, len(keys), *keys, *arguments)
+
+    async def one(self, command: Command) -> object:
+        (answer,) = await self.send((command,))
+        return answer
+
+    async def send(self, commands: Sequence[Command]) -> list[object]:
+        """Answers in order. All of them were tried; raises where one has none."""
+        if not commands:
+            return []
+        self.scripts_count += sum(each[0] in SCRIPTS for each in commands)
+        answered: Future[list[object]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((commands, answered))
+        self._take_off()
+        answers = await answered
+        again = [
+            place
+            for place, answer in enumerate(answers)
+            if isinstance(answer, exceptions.NoScriptError)
+        ]
+        if again:
+            texts = await self._answers([self._with_text(commands[place]) for place in again])
+            for place, answer in zip(again, texts, strict=True):
+                answers[place] = answer
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise _told(answer)
+        return answers
+
+    def _take_off(self) -> None:
+        """What waits at the end of this loop turn travels together, FLIGHTS_MAX times at once."""
+        if self._waiting and self._flying < FLIGHTS_MAX:
+            self._flying += 1
+            flight = asyncio.get_running_loop().create_task(self._fly())
+            self._flights.add(flight)
+            flight.add_done_callback(self._flights.discard)
+
+    async def _fly(self) -> None:
+        try:
+            group = self._waiting[:GROUP_CALLS_MAX]
+            del self._waiting[:GROUP_CALLS_MAX]
+            commands = [each for part, _ in group for each in part]
+            answers: list[object]
+            try:
+                answers = await self._answers(commands)
+            except StoreError as error:
+                answers = [error] * len(commands)
+            first = 0
+            for part, answered in group:
+                if not answered.done():  # else its caller went away
+                    answered.set_result(answers[first : first + len(part)])
+                first += len(part)
+        finally:
+            self._flying -= 1
+            self._take_off()
+
+    async def _answers(self, commands: Sequence[Command]) -> list[object]:
+        """Of each an answer or an error."""
+        if self._client is None:
+            raise StoreUnavailable("expected an open store, found it closed")
+        if not commands:
+            return []
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        try:
+            answers: list[object] = await pipeline.execute(raise_on_error=False)
+        except NO_ANSWER as error:
+            await self._look_again(error)
+            raise _told(error) from None
+        for answer in answers:
+            if isinstance(answer, exceptions.ConnectionError | exceptions.TimeoutError):
+                await self._look_again(answer)
+                break
+        return answers
+
+    async def _look_again(self, error: Exception) -> None:
+        """A cluster's nodes may have changed places: they are asked at the next call."""
+        if self._cluster and self._client is not None and not isinstance(error, _OUT_OF_MEMORY):
+            await self._client.aclose()
+
+    def _with_text(self, command: Command) -> Command:
+        """Nothing ran: the node did not know the digest."""
+        return ("EVAL", self._texts[str(command[1])], *command[2:])
+
+
+_OUT_OF_MEMORY: Final = exceptions.OutOfMemoryError
+
+
+def _told(error: Exception) -> Exception:
+    if isinstance(error, StoreError):
+        return error
+    if isinstance(error, _OUT_OF_MEMORY):
+        return StoreFull("expected memory for the write, found Redis at its maxmemory")
+    if isinstance(error, exceptions.ResponseError) and not _passing(error):
+        return error  # a fault of ours: it must be seen
+    return unavailable(error)
+
+
+def _passing(error: exceptions.ResponseError) -> bool:
+    """Whether a later try may succeed."""
+    words = str(error).partition(" ")[0]
+    return words in {"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF"} or (
+        "Dynomite" in str(error) or "Storage" in str(error)
+    )
+
+
+def unavailable(error: Exception) -> StoreUnavailable:
+    """Without addresses and arguments: it may reach a client."""
+    return StoreUnavailable(f"expected the store to answer, found {type(error).__name__}")
+
+
+def _refused(address: Address, error: Exception) -> StoreUnavailable:
+    """At the start the operator reads it: with the place, and what helps."""
+    if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
+        return StoreUnavailable(f"{address.shown}: expected a user and password that it takes")
+    words = str(error).partition("\n")[0]
+    if isinstance(error, exceptions.RedisClusterException):
+        return StoreUnavailable(f"{address.shown}: expected a cluster with all slots: {words}")
+    return StoreUnavailable(f"{address.shown}: expected a node that answers, found: {words}")
+
+
+async def _ping(client: Client) -> None:
+    pipeline = client.pipeline(transaction=False)
+    pipeline.execute_command("PING")
+    await pipeline.execute(raise_on_error=True)
+
+
+class Options(TypedDict, total=False):
+    """Of every connection."""
+
+    username: str | None
+    password: str | None
+    socket_timeout: float
+    socket_connect_timeout: float
+    retry: Retry
+    protocol: int
+    driver_info: None
+    ssl: bool
+    ssl_ca_certs: str | None
+    ssl_certfile: str | None
+    ssl_keyfile: str | None
+
+
+def _options(address: Address, user: str | None, password: str | None) -> Options:
+    options = Options(
+        username=user,
+        password=password,
+        socket_timeout=ANSWER_S,
+        socket_connect_timeout=CONNECT_S,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        driver_info=None,
+    )
+    if address.tls:
+        options["ssl"] = True
+        options["ssl_ca_certs"] = address.tls_ca
+        options["ssl_certfile"] = address.tls_cert
+        options["ssl_keyfile"] = address.tls_key
+    return options
+
+
+def _node(address: Address, host: str, port: int) -> Client:
+    options = _options(address, address.user, address.password)
+    database = address.database
+    made = Redis(host=host, port=port, db=database, max_connections=CONNECTIONS_MAX, **options)
+    return cast("Client", made)
+
+
+def _clients(address: Address) -> tuple[Client, list[Client]]:
+    """The store's, and others that are to be closed after it."""
+    options = _options(address, address.user, address.password)
+    if address.kind == "cluster":
+        nodes = [ClusterNode(host, port) for host, port in address.hosts]
+        return cast("Client", RedisCluster(startup_nodes=nodes, **options)), []
+    if address.kind == "sentinel":
+        own = _options(address, address.sentinel_user, address.sentinel_password)
+        sentinel = Sentinel(list(address.hosts), sentinel_kwargs=dict(own))
+        watchers = cast("list[Client]", sentinel.sentinels)
+        made: object = sentinel.master_for(  # pyright: ignore[reportUnknownMemberType]
+            address.service,
+            db=address.database,
+            max_connections=CONNECTIONS_MAX,
+            **options,
+        )
+        return cast("Client", made), watchers
+    ((host, port),) = address.hosts
+    return _node(address, host, port), []

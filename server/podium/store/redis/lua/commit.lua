@@ -1,0 +1,94 @@
+-- One atomic change of one execution.
+-- KEYS: x y due ready slot held ob open ids tomb watch [idem]
+-- ARGV: workflow id, version seen, "1" while it runs, strategy of the key ("" = none), name and key,
+--   rows of history kept, position ("" = no row), row, then sections of a count and so many items:
+--   fields read on conflict; field, value; deleted fields; disarmed; ms, armed; unready;
+--   task, ready; unslotted; task, slot; task, unheld incarnation; task, held incarnation;
+--   outbox field, effect; outbox fields done
+-- Answer: {"stored", version, watchers...} | {"exists", workflow id}
+--   | {"conflict", version, "1" = tombstoned, fields read...}
+local x, workflow = KEYS[1], ARGV[1]
+local CHUNK = 1000
+local at = 8
+
+local function each_chunk(count, call)
+  local first = at + 1
+  at = at + count
+  while first <= at do
+    local last = math.min(first + CHUNK - 1, at)
+    call(first, last)
+    first = last + 1
+  end
+end
+
+local function section(width)
+  at = at + 1
+  return tonumber(ARGV[at]) * width
+end
+
+local version = redis.call('HGET', x, '.v') or '0'
+if version ~= ARGV[2] then
+  local answer = {'conflict', version, ''}
+  each_chunk(section(1), function(first, last)
+    for _, value in ipairs(redis.call('HMGET', x, unpack(ARGV, first, last))) do
+      answer[#answer + 1] = value
+    end
+  end)
+  return answer
+end
+if version == '0' then
+  if redis.call('EXISTS', KEYS[10]) == 1 then
+    return {'conflict', version, '1'}
+  end
+  if KEYS[12] then
+    local recorded = redis.call('GET', KEYS[12])
+    local counts = ARGV[4] ~= 'FAIL_ON_RUNNING'
+    if recorded and (counts or redis.call('SISMEMBER', KEYS[8], recorded) == 1) then
+      return {'exists', recorded}
+    end
+  end
+  redis.call('ZADD', KEYS[9], 0, workflow)
+end
+if KEYS[12] then
+  redis.call('SET', KEYS[12], workflow)
+  redis.call('HSET', x, '.i', ARGV[5])
+end
+
+version = string.format('%.0f', tonumber(version) + 1)
+redis.call('HSET', x, '.v', version)
+redis.call(ARGV[3] == '1' and 'SADD' or 'SREM', KEYS[8], workflow)
+each_chunk(section(1), function() end)
+each_chunk(section(2), function(first, last) redis.call('HMSET', x, unpack(ARGV, first, last)) end)
+each_chunk(section(1), function(first, last) redis.call('HDEL', x, unpack(ARGV, first, last)) end)
+local armed = 0
+each_chunk(section(1), function(first, last)
+  armed = armed - redis.call('ZREM', KEYS[3], unpack(ARGV, first, last))
+end)
+each_chunk(section(2), function(first, last)
+  armed = armed + redis.call('ZADD', KEYS[3], unpack(ARGV, first, last))
+end)
+if armed ~= 0 then
+  redis.call('HINCRBY', x, '.d', armed)
+end
+for _, key in ipairs({KEYS[4], KEYS[5]}) do
+  each_chunk(section(1), function(first, last) redis.call('HDEL', key, unpack(ARGV, first, last)) end)
+  each_chunk(section(2), function(first, last) redis.call('HMSET', key, unpack(ARGV, first, last)) end)
+end
+each_chunk(section(2), function(first, last)
+  for item = first, last, 2 do
+    if redis.call('HGET', KEYS[6], ARGV[item]) == ARGV[item + 1] then
+      redis.call('HDEL', KEYS[6], ARGV[item])
+    end
+  end
+end)
+each_chunk(section(2), function(first, last) redis.call('HMSET', KEYS[6], unpack(ARGV, first, last)) end)
+each_chunk(section(2), function(first, last) redis.call('HMSET', KEYS[7], unpack(ARGV, first, last)) end)
+each_chunk(section(1), function(first, last) redis.call('HDEL', KEYS[7], unpack(ARGV, first, last)) end)
+if ARGV[7] ~= '' then
+  redis.call('ZADD', KEYS[2], ARGV[7], ARGV[8])
+  local kept = tonumber(ARGV[7]) - tonumber(ARGV[6])
+  if kept > 0 then
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], string.format('%.0f', kept), string.format('%.0f', kept))
+  end
+end
+return {'stored', version, unpack(redis.call('SMEMBERS', KEYS[11]))}

@@ -1,0 +1,62 @@
+"""The scripts: one per verb, as text with its digest; queue scripts share a beginning."""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from importlib.resources import files
+from typing import Final
+
+import msgspec
+
+FOLDER: Final = files("podium.store.redis") / "lua"
+
+
+class Script(msgspec.Struct, frozen=True):
+    """Text for EVAL, digest for EVALSHA."""
+
+    name: str
+    text: str
+    digest: str
+
+
+def _script(name: str, *, queue: bool = False) -> Script:
+    text = (FOLDER / f"{name}.lua").read_text()
+    if queue:
+        text = (FOLDER / "queue.lua").read_text() + text
+    return Script(name, text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+COMMIT: Final = _script("commit")
+REMOVE: Final = _script("remove")
+TOMBSTONE: Final = _script("tombstone")
+KEEP: Final = _script("keep")
+PUSH: Final = _script("push", queue=True)
+WANT: Final = _script("want", queue=True)
+RELEASE: Final = _script("release", queue=True)
+SETTLE: Final = _script("settle")
+FREE: Final = _script("free")
+UNCLAIM: Final = _script("unclaim")
+SEEN: Final = _script("seen")
+BEAT: Final = _script("beat")
+FORGET: Final = _script("forget")
+DEFINE: Final = _script("define")
+UNDEFINE: Final = _script("undefine")
+LATEST: Final = _script("latest")
+ALL: Final = (
+    COMMIT,
+    REMOVE,
+    TOMBSTONE,
+    KEEP,
+    PUSH,
+    WANT,
+    RELEASE,
+    SETTLE,
+    FREE,
+    UNCLAIM,
+    SEEN,
+    BEAT,
+    FORGET,
+    DEFINE,
+    UNDEFINE,
+    LATEST,
+)

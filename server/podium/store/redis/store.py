@@ -1,0 +1,52 @@
+"""The Redis store: the port's verbs, each one script or one command (distribution.md §2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podium.store.port import Capabilities, StoreUnavailable
+from podium.store.redis.bus import Bus
+from podium.store.redis.entries import Entries
+from podium.store.redis.executions import Executions
+from podium.store.redis.inspect import inspect
+from podium.store.redis.keys import Keys
+from podium.store.redis.link import Link
+from podium.store.redis.registry import Definitions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from podium.store.redis.address import Address
+
+
+class RedisStore(Executions, Entries, Definitions, Bus):
+    """See store/port.py."""
+
+    def __init__(
+        self, address: Address, now_ms: Callable[[], int], *, volatile_allowed: bool = False
+    ) -> None:
+        self.link, self.keys = Link(address), Keys(address.prefix)
+        super().__init__(self.link, self.keys)
+        self._now_ms = now_ms
+        self._volatile_allowed = volatile_allowed
+        self._by_own_clock = address.kind == "dynomite"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(shared=True, durable=True)
+
+    async def open(self) -> None:
+        await self.link.open()
+        try:
+            await inspect(self.link, self._keys, volatile_allowed=self._volatile_allowed)
+        except StoreUnavailable:
+            await self.link.close()
+            raise
+
+    def now(self) -> str | int:
+        """Dynomite's scripts must not ask for the time, and it hides its nodes' clocks."""
+        return self._now_ms() if self._by_own_clock else ""
+
+    async def close(self) -> None:
+        await self.stop()
+        await self.link.close()

@@ -1,0 +1,31 @@
+"""Nodes on the Redis protocol, started once per worker process of pytest when a test asks."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.store.nodes import DURABLE, Cluster, Node, Watched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture(scope="session")
+def url_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """The URL of a running `redis`, `cluster` or `sentinel`."""
+    with ExitStack() as stack:
+
+        @cache
+        def url(kind: str) -> str:
+            folder = tmp_path_factory.mktemp(kind)
+            if kind == "cluster":
+                return stack.enter_context(Cluster(folder, *DURABLE)).url
+            if kind == "sentinel":
+                return stack.enter_context(Watched(folder)).url
+            return stack.enter_context(Node(folder, *DURABLE)).url
+
+        yield url

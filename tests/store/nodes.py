@@ -1,0 +1,210 @@
+"""Real Redis nodes for tests: one, a cluster of three masters with replicas, one under Sentinel.
+
+They listen on loopback and free ports, keep their files in a temporary folder, and are ended by
+their own process id.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from redis import Redis, exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SLOTS = 16_384
+MASTERS = 3
+SERVICE = "podium"
+READY_S = 60
+DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
+
+
+def free_port() -> int:
+    """Free a moment ago; also 10,000 above it, where a cluster's own bus will be."""
+    while True:
+        with socket.socket() as probe, socket.socket() as bus:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            with suppress(OSError, OverflowError):
+                bus.bind(("127.0.0.1", port + 10_000))
+                return port
+
+
+class Node:
+    """One redis-server process."""
+
+    def __init__(self, folder: Path, *settings: str, port: int = 0) -> None:
+        self.port = port or free_port()
+        self.folder = folder
+        self.settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def ask(self, *command: str | int) -> Any:
+        """The answer to one command."""
+        with Redis(port=self.port, protocol=2) as client:
+            return client.execute_command(*command)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["redis-server", *self._head(), *self.settings],
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        until(self._answers, f"redis-server on {self.port}: {self.folder / 'log'}")
+
+    def _head(self) -> list[str]:
+        return ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.ask("PING"))
+        except exceptions.AuthenticationError:
+            return True
+        except (exceptions.ConnectionError, exceptions.BusyLoadingError):
+            return False
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        """At once, as a crash."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+def until(done: object, what: str) -> None:
+    """Wait for what `done()` says. Raises TimeoutError."""
+    assert callable(done)
+    end_s = time.monotonic() + READY_S
+    while not done():
+        if time.monotonic() > end_s:
+            raise TimeoutError(what)
+        time.sleep(0.05)
+
+
+class Cluster:
+    """Three masters with a replica each; `url` names one node."""
+
+    def __init__(self, folder: Path, *settings: str) -> None:
+        own = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", *settings)
+        self.nodes = [Node(folder / str(number), *own) for number in range(2 * MASTERS)]
+        self._stack = ExitStack()
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{each.port}" for each in self.nodes[:2])
+
+    def __enter__(self) -> Self:
+        for each in self.nodes:
+            self._stack.enter_context(each)
+        masters, replicas = self.nodes[:MASTERS], self.nodes[MASTERS:]
+        for number, each in enumerate(masters):
+            first, last = (SLOTS * number // MASTERS, SLOTS * (number + 1) // MASTERS - 1)
+            each.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
+        for each in self.nodes[1:]:
+            each.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
+        until(lambda: all(self._known(each) == 2 * MASTERS for each in self.nodes), "meeting")
+        for master, replica in zip(masters, replicas, strict=True):
+            name = master.ask("CLUSTER", "MYID")
+            replica.ask("CLUSTER", "REPLICATE", name)
+        until(lambda: all(map(self._whole, self.nodes)), "a whole cluster")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @staticmethod
+    def _known(node: Node) -> int:
+        return int(_cluster_info(node)["cluster_known_nodes"])
+
+    @staticmethod
+    def _whole(node: Node) -> bool:
+        told = _cluster_info(node)
+        return told["cluster_state"] == "ok" and int(told["cluster_slots_ok"]) == SLOTS
+
+
+def _cluster_info(node: Node) -> dict[str, str]:
+    told = node.ask("CLUSTER", "INFO")
+    if isinstance(told, bytes):
+        lines = told.decode().splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+    return dict(told)
+
+
+class Watched:
+    """A master with a replica, and one Sentinel that watches them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.master = Node(folder / "master", *DURABLE)
+        self.replica = Node(
+            folder / "replica", *DURABLE, "--replicaof", "127.0.0.1", str(self.master.port)
+        )
+        self._folder = folder / "sentinel"
+        self._sentinel = Sentinel(self._folder, self.master.port)
+        self._stack = ExitStack()
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://127.0.0.1:{self._sentinel.port}/{SERVICE}"
+
+    def __enter__(self) -> Self:
+        for each in (self.master, self.replica, self._sentinel):
+            self._stack.enter_context(each)
+        until(self._complete, "a sentinel that knows the replica")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _complete(self) -> bool:
+        return bool(self._sentinel.ask("SENTINEL", "REPLICAS", SERVICE))
+
+
+class Sentinel(Node):
+    """Quorum one: it fails over by itself, two seconds after the master is silent."""
+
+    def __init__(self, folder: Path, master_port: int) -> None:
+        super().__init__(folder, "--sentinel")
+        self._master_port = master_port
+
+    def _head(self) -> list[str]:
+        path = self.folder / "sentinel.conf"
+        if not path.exists():
+            path.write_text(
+                f"port {self.port}\nbind 127.0.0.1\n"
+                f"sentinel monitor {SERVICE} 127.0.0.1 {self._master_port} 1\n"
+                f"sentinel down-after-milliseconds {SERVICE} 2000\n"
+                f"sentinel failover-timeout {SERVICE} 6000\n"
+            )
+        return [str(path)]
+
+
+@contextmanager
+def one_node(folder: Path, *settings: str) -> Iterator[Node]:
+    """A durable Redis."""
+    with Node(folder, *DURABLE, *settings) as node:
+        yield node
