@@ -24,7 +24,7 @@ from podium.store.conformance.subject import (
     task,
 )
 from podium.store.inspection import Entries, QueueState
-from podium.store.port import Assigned, Commit, partition_of
+from podium.store.port import Assigned, Commit, Settle, partition_of
 
 if TYPE_CHECKING:
     from podium.store.conformance.subject import Subject
@@ -122,6 +122,7 @@ async def the_state_of_a_queue_tells_when_limits_admit(subject: Subject) -> None
     assert state.starts == 1
     assert now_ms + 60_000 <= state.admits_ms <= subject.now_ms() + 60_000
     await lease(subject, task(0), slot=QUEUE)
+    await store.settle([Settle(task(0), QUEUE, hold=True)])
     state = await store.queue_state(Queue(QUEUE.task_type, "eu"), one)
     assert (state.slots, state.slot_holders, state.admits_ms) == (1, (task(0),), 0)
 

@@ -81,6 +81,11 @@ class Keys:
         return f"{self.definitions}gen"
 
     @property
+    def audit(self) -> tuple[str, str]:
+        """Rows and their sequence."""
+        return f"{self._prefix}{{aud}}rows", f"{self._prefix}{{aud}}seq"
+
+    @property
     def format(self) -> str:
         return f"{self.definitions}format"
 

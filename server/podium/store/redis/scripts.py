@@ -36,6 +36,8 @@ RELEASE: Final = _script("release", queue=True)
 SETTLE: Final = _script("settle")
 FREE: Final = _script("free")
 UNCLAIM: Final = _script("unclaim")
+STATE: Final = _script("state", queue=True)
+AUDIT: Final = _script("audit")
 SEEN: Final = _script("seen")
 BEAT: Final = _script("beat")
 FORGET: Final = _script("forget")
@@ -53,6 +55,8 @@ ALL: Final = (
     SETTLE,
     FREE,
     UNCLAIM,
+    STATE,
+    AUDIT,
     SEEN,
     BEAT,
     FORGET,
