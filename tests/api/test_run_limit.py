@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import orjson
+
 from podium.conductor import definition_pb2 as definition
 from podium.conductor import execution_pb2 as execution
 from podium.conductor import metadata_service_pb2 as metadata
+from podium.conductor import request_pb2 as request
 from podium.conductor import task_service_pb2 as task
 from podium.conductor import workflow_service_pb2 as workflow
 from podium.runtime.gates import is_gate
 from podium.v1 import admin_pb2 as admin
-from tests.api.calls import METADATA, TASKS, refusal, simple
+from podium.v1 import metadata_pb2 as metadata_v1
+from podium.v1 import workflow_pb2 as podium
+from tests.api.calls import DEFINITIONS, METADATA, TASKS, WORKFLOWS, refusal, simple
 from tests.api.edge import Edge
 from tests.api.test_flow import completed, polled, registered, started, status_of
 from tests.api.test_parking import poison, refused
@@ -103,3 +108,80 @@ async def test_a_parked_one_keeps_its_slot_until_it_is_removed(
             await edge.admin.PurgeParked(admin.PurgeParkedRequest(workflow_id=bad))
         await completed(edge, await polled(edge))
         assert (await ended(edge, good)).status == execution.Workflow.COMPLETED
+
+
+def rejecting(limit: int, name: str = "one") -> definition.WorkflowDef:
+    made = limited(limit)
+    made.name = name
+    made.rate_limit_config.policy = definition.RateLimitConfig.REJECT
+    return made
+
+
+async def test_a_start_over_a_limit_that_rejects_is_refused() -> None:
+    async with Edge() as edge:
+        await registered(edge, rejecting(1))
+        first = await started(edge)
+        asked = request.StartWorkflowRequest(name="one")
+        code, text = await refusal(edge, f"{WORKFLOWS}StartWorkflow", asked)
+        assert code == "RESOURCE_EXHAUSTED"
+        assert text == (
+            "expected fewer than 1 running executions of workflow one (its rateLimitConfig rejects"
+            " more), found 1, or others that wait; nothing was started"
+        )
+        items = [podium.StartItem(name="one"), podium.StartItem(name="one")]
+        batch = await edge.podium.StartWorkflows(podium.StartWorkflowsRequest(items=items))
+        assert [each.error.code for each in batch.results] == [8, 8]
+        await completed(edge, await polled(edge))
+        await ended(edge, first)
+        async with asyncio.timeout(30):
+            while True:
+                batch = await edge.podium.StartWorkflows(podium.StartWorkflowsRequest(items=items))
+                codes = sorted(each.error.code for each in batch.results)
+                if codes != [8, 8]:
+                    break
+                await asyncio.sleep(0.01)
+        assert codes == [0, 8]
+
+
+async def test_a_repeated_start_finds_its_own_that_is_in_the_way() -> None:
+    async with Edge() as edge:
+        await registered(edge, rejecting(1))
+        item = podium.StartItem(name="one", idempotency_key="k")
+        other = podium.StartItem(name="one", idempotency_key="other")
+        fails = podium.StartItem(
+            name="one",
+            idempotency_key="k",
+            idempotency_strategy=podium.IDEMPOTENCY_STRATEGY_FAIL_ON_RUNNING,
+        )
+        found: list[podium.StartResult] = []
+        for each in (item, item, other, fails):
+            asked = podium.StartWorkflowsRequest(items=[each])
+            found += (await edge.podium.StartWorkflows(asked)).results
+        assert found[1].workflow_id == found[0].workflow_id
+        assert (found[0].existing, found[1].existing) == (False, True)
+        assert [each.error.code for each in found[2:]] == [8, 6]
+
+
+async def test_a_child_that_is_refused_fails_its_task() -> None:
+    async with Edge() as edge:
+        child = definition.SubWorkflowParams(name="one", version=1)
+        sub = definition.WorkflowTask(
+            name="s", task_reference_name="s", type="SUB_WORKFLOW", sub_workflow_param=child
+        )
+        await registered(edge, rejecting(1), definition.WorkflowDef(name="outer", tasks=[sub]))
+        await started(edge)
+        found = await ended(edge, await started(edge, "outer"))
+        assert found.status == execution.Workflow.FAILED
+        reason = found.tasks[0].reason_for_incompletion
+        assert "expected fewer than 1 running executions of workflow one" in reason
+
+
+async def test_another_policy_is_refused_with_its_place() -> None:
+    async with Edge() as edge:
+        document = {"name": "w", "tasks": [{"name": "a", "taskReferenceName": "a"}]}
+        config = {"concurrentExecLimit": 1, "policy": "WAIT"}
+        text = orjson.dumps({**document, "rateLimitConfig": config})
+        asked = metadata_v1.RegisterWorkflowRequest(json=text)
+        code, found = await refusal(edge, f"{DEFINITIONS}RegisterWorkflow", asked)
+        expected = "rateLimitConfig.policy: expected QUEUE or REJECT, found WAIT"
+        assert (code, found) == ("INVALID_ARGUMENT", expected)

@@ -29,6 +29,8 @@ from podium.engine.identity import reference_in, task_key
 from podium.engine.settle import is_final
 from podium.engine.transition import (
     ActiveDomains,
+    Admit,
+    Admitted,
     Cached,
     CacheOutput,
     ContinueSelf,
@@ -92,6 +94,8 @@ class Machine:
         self.now_ms = T0
         self.some_removed = False
         self.active_domains: set[str] = set()
+        self.admits = True
+        """Whether a start gets the slot it asks for."""
         self.evaluated: dict[tuple[Language, str], Evaluated] = {}
         """What the sandbox answers, by (language, program)."""
         self.cached: dict[str, CacheOutput] = {}
@@ -127,6 +131,8 @@ class Machine:
     def answer(self, need: Need) -> Answer:
         if isinstance(need, Evaluate):
             return self.evaluated[need.language, need.program]
+        if isinstance(need, Admit):
+            return Admitted(self.admits)
         if isinstance(need, FetchDomains):
             return ActiveDomains(frozenset(self.active_domains))
         if isinstance(need, FetchCached):

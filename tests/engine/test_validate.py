@@ -211,12 +211,11 @@ def test_a_fault_is_refused_at_its_place(definition: WorkflowDef, place: str) ->
 def test_what_is_hardly_meant_is_said_with_its_place_and_not_refused() -> None:
     branch = {**of_type("EVENT", sink="sqs:queue"), "taskReferenceName": "e"}
     join = {**JOIN, "joinOn": []}
-    definition = flow(fork([SIMPLE], [branch]), join, rateLimitConfig={"policy": "REJECT"})
+    definition = flow(fork([SIMPLE], [branch]), join)
     assert not places(definition)
     assert [warning.place for warning in warnings_of(definition)] == [
         "tasks[0].forkTasks[1][0].sink",
         "tasks[1].joinOn",
-        "rateLimitConfig.policy",
     ]
 
 

@@ -201,6 +201,23 @@ class SideBySide(RuleBasedStateMachine):
         self.both(lambda store: store.unclaim(task_id, queue_of(task_id)))
 
     @rule(task_id=tasks)
+    def admit(self, task_id: str) -> None:
+        queue = queue_of(task_id)
+        limits = LIMITS[queue.task_type]
+        self.both(lambda store: store.admit(task_id, queue, limits))
+
+    @rule(
+        key=st.sampled_from(("k1", "k2")),
+        strategy=st.sampled_from(("FAIL", "RETURN_EXISTING", "FAIL_ON_RUNNING")),
+    )
+    def recorded(self, key: str, strategy: Any) -> None:
+        self.both(
+            lambda store: store.recorded(
+                "11000000-0000-4000-8000-000000000001", Idempotency("name", key, strategy)
+            )
+        )
+
+    @rule(task_id=tasks)
     def release(self, task_id: str) -> None:
         queue = queue_of(task_id)
         releases = [Release(task_id, queue, LIMITS[queue.task_type])]

@@ -94,9 +94,15 @@ class StartWorkflow:
                 idempotency=key,
             )
         except AlreadyRecorded as recorded:
-            if request.idempotency_strategy == "RETURN_EXISTING":
-                return Started(recorded.workflow_id, existing=True)
-            raise _key_used(request, recorded.workflow_id) from None
+            return _existing(request, recorded.workflow_id)
+        except Rejected as rejected:
+            if key is None or rejected.code != "RESOURCE_EXHAUSTED":
+                raise
+            # Refused by the limit of its workflow: the one in the way may be its own, sent before.
+            before = await self._services.store.recorded(workflow_id, key)
+            if before is None:
+                raise
+            return _existing(request, before)
         return Started(workflow_id)
 
     async def start_child(self, effect: StartChild, origin: str) -> None:
@@ -198,6 +204,12 @@ class StartWorkflow:
             return workflow_id
         partition = crc32(f"{key.name}\0{key.key}".encode()) & 255
         return f"{partition:02x}{workflow_id[2:]}"
+
+
+def _existing(request: StartRequest, workflow_id: str) -> Started:
+    if request.idempotency_strategy == "RETURN_EXISTING":
+        return Started(workflow_id, existing=True)
+    raise _key_used(request, workflow_id)
 
 
 def _key_used(request: StartRequest, workflow_id: str) -> KeyUsed:

@@ -54,7 +54,8 @@ class WorkflowServiceStub:
       registered (S-057), or an external payload path is given and no external storage is
       configured.
     - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
-      flight (1,000), or the server is overloaded and sheds new starts first.
+      flight (1,000), the server is overloaded and sheds new starts first, or as many as the
+      rateLimitConfig of the workflow allows run and its policy is REJECT. Nothing was started.
     - UNAVAILABLE: the server is stopping, or its store does not answer; whether the execution was
       started is unknown.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
@@ -200,7 +201,8 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
       registered (S-057), or an external payload path is given and no external storage is
       configured.
     - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
-      flight (1,000), or the server is overloaded and sheds new starts first.
+      flight (1,000), the server is overloaded and sheds new starts first, or as many as the
+      rateLimitConfig of the workflow allows run and its policy is REJECT. Nothing was started.
     - UNAVAILABLE: the server is stopping, or its store does not answer; whether the execution was
       started is unknown.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
@@ -349,7 +351,8 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
           registered (S-057), or an external payload path is given and no external storage is
           configured.
         - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
-          flight (1,000), or the server is overloaded and sheds new starts first.
+          flight (1,000), the server is overloaded and sheds new starts first, or as many as the
+          rateLimitConfig of the workflow allows run and its policy is REJECT. Nothing was started.
         - UNAVAILABLE: the server is stopping, or its store does not answer; whether the execution was
           started is unknown.
         - INTERNAL: a fault of the server; the text tells nothing of its insides.

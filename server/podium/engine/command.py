@@ -276,7 +276,9 @@ class Outcome(msgspec.Struct, frozen=True):
     task: TaskRecord | None = None
 
 
-RejectionCode = Literal["NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION", "ALREADY_EXISTS"]
+RejectionCode = Literal[
+    "NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION", "ALREADY_EXISTS", "RESOURCE_EXHAUSTED"
+]
 
 
 class Rejected(Exception):

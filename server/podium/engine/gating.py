@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from podium.engine.command import GrantLease, Outcome, Verdict
+from podium.engine.command import GrantLease, Outcome, Rejected, Verdict
 from podium.engine.ending import leave_sweep
 from podium.engine.evaluation import evaluate
 from podium.engine.gate import GATE_KEY, gate_id, is_shut
 from podium.engine.graph import NONE
 from podium.engine.java_text import java_text
-from podium.engine.problem import NAME_CHARS_LIMIT
+from podium.engine.problem import NAME_CHARS_LIMIT, shown
 from podium.engine.state import known_tasks
+from podium.engine.transition import Admit, Admitted
 from podium.model.execution import GateRecord, GateState, TaskRecord, TaskStatus, WorkflowStatus
-from podium.model.queue import Limits, gate_queue, ready_score
+from podium.model.queue import Limits, gate_queue, key_in, ready_score
 
 if TYPE_CHECKING:
     from podium.engine.graph import RunLimit
@@ -29,6 +30,37 @@ if TYPE_CHECKING:
 
 GATE_SWEEP: Final = "gate"
 """Name of the sweep that goes on behind a gate that was granted."""
+
+
+def begin_at_gate(draft: State) -> Asking[bool]:
+    """Whether an execution that starts must wait for a slot. Where its workflow rejects instead, it
+    has one from its first commit on, or is refused: raises Rejected.
+    """
+    limit = draft.graph.run_limit
+    if limit is None or not limit.reject:
+        return (yield from wait_at_gate(draft, ""))
+    gate = yield from gate_of(draft, limit, "")
+    asked = Admit(gate_id(draft.workflow_id, gate), gate.queue, gate.limits)
+    answer = yield asked
+    assert isinstance(answer, Admitted), answer
+    if not answer.taken:
+        refused = Rejected("RESOURCE_EXHAUSTED", full_text(draft, gate))
+        draft.header = draft.stored_header  # nothing is made
+        raise refused
+    draft.header = replace(draft.head, gate=replace(gate, state=GateState.OPEN))
+    return False
+
+
+def full_text(draft: State, gate: GateRecord) -> str:
+    """Why a start is refused."""
+    name = draft.head.name
+    key = key_in(gate.queue)
+    of = shown(name) if key == name else f"{shown(name)} with the key {shown(key)}"
+    most = gate.limits.concurrent
+    return (
+        f"expected fewer than {most} running executions of workflow {of} (its rateLimitConfig"
+        f" rejects more), found {most}, or others that wait; nothing was started"
+    )
 
 
 def wait_at_gate(draft: State, then: str) -> Asking[bool]:
@@ -39,19 +71,25 @@ def wait_at_gate(draft: State, then: str) -> Asking[bool]:
     former = draft.head.gate
     if limit is None or (former is not None and former.state is not GateState.ENDED):
         return False
+    gate = yield from gate_of(draft, limit, then)
+    tasks = known_tasks(draft) if then else []
+    still_open = sum(not task.status.terminal for task in tasks)
+    draft.header = replace(draft.head, gate=gate, open_count=still_open)
+    return True
+
+
+def gate_of(draft: State, limit: RunLimit, then: str) -> Asking[GateRecord]:
+    """The execution's next gate."""
     key = yield from key_of(draft, limit)
     header = draft.head
-    gate = GateRecord(
+    former = header.gate
+    return GateRecord(
         number=former.number + 1 if former else 0,
         queue=gate_queue(header.name, key),
         limits=Limits(limit.concurrent),
         score=ready_score(header.priority, draft.now_ms),
         then=then,
     )
-    tasks = known_tasks(draft) if then else []
-    still_open = sum(not task.status.terminal for task in tasks)
-    draft.header = replace(header, gate=gate, open_count=still_open)
-    return True
 
 
 def key_of(draft: State, limit: RunLimit) -> Asking[str]:

@@ -99,10 +99,13 @@ class Loops(msgspec.Struct, frozen=True, eq=False):
 
 
 class RunLimit(msgspec.Struct, frozen=True, eq=False):
-    """What rateLimitConfig says: at most `concurrent` executions of one evaluated `key` run."""
+    """What rateLimitConfig says: at most `concurrent` executions of one evaluated `key` run.
+    `reject` = a start beyond it is refused; it waits otherwise.
+    """
 
     concurrent: int
     key: Template
+    reject: bool = False
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -307,7 +310,8 @@ def run_limit_of(definition: WorkflowDef) -> RunLimit | None:
     limit, key = config.get("concurrentExecLimit"), config.get("rateLimitKey")
     if not isinstance(limit, int) or limit <= 0:
         return None
-    return RunLimit(limit, compile_value(key if isinstance(key, str) else ""))
+    reject = config.get("policy") == "REJECT"
+    return RunLimit(limit, compile_value(key if isinstance(key, str) else ""), reject)
 
 
 def loops_of(nodes: tuple[Node, ...], output: Template) -> Loops:

@@ -26,7 +26,7 @@ from podium.engine.ending import (
 )
 from podium.engine.enforce import taken_input
 from podium.engine.gathering import OutputTooLarge
-from podium.engine.gating import GATE_SWEEP, open_gate, wait_at_gate
+from podium.engine.gating import GATE_SWEEP, begin_at_gate, open_gate
 from podium.engine.lifecycle import require_state
 from podium.engine.limits import WORKFLOW_REASON_CHARS_LIMIT
 from podium.engine.pausing import call_back, release
@@ -86,7 +86,7 @@ def start(draft: State, command: Start) -> Asking[Outcome]:
         idempotency_key=command.idempotency_key,
         depth=command.parent.depth if command.parent else 0,
     )
-    if draft.graph.run_limit is None or not (yield from wait_at_gate(draft, "")):
+    if draft.graph.run_limit is None or not (yield from begin_at_gate(draft)):
         run_root(draft)
     return Outcome(Verdict.OK)
 

@@ -221,6 +221,20 @@ class Cached(msgspec.Struct, frozen=True):
     output: Payload | None
 
 
+class Admit(msgspec.Struct, frozen=True):
+    """Need: a slot of this queue, at once or not at all. Answer: Admitted."""
+
+    task_id: str
+    queue: Queue
+    limits: Limits
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """Whether the slot is claimed; the commit stores it."""
+
+    taken: bool
+
+
 Language: TypeAlias = Literal["javascript", "jq", "jsonpath", "jsonschema"]
 
 
@@ -253,7 +267,14 @@ class Evaluated(msgspec.Struct, frozen=True):
 
 
 Need: TypeAlias = (
-    FetchTasks | FetchAll | FetchPayloads | FetchTaskDefs | FetchDomains | FetchCached | Evaluate
+    FetchTasks
+    | FetchAll
+    | FetchPayloads
+    | FetchTaskDefs
+    | FetchDomains
+    | FetchCached
+    | Evaluate
+    | Admit
 )
 
 
@@ -271,4 +292,4 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
 
 
 TaskDefs: TypeAlias = dict[str, TaskDef | None]
-Answer: TypeAlias = Records | TaskDefs | ActiveDomains | Cached | Evaluated
+Answer: TypeAlias = Records | TaskDefs | ActiveDomains | Cached | Evaluated | Admitted

@@ -154,6 +154,9 @@ def run_limit_problems(config: JsonValue) -> Iterator[Problem]:
         yield from check_expressions(f"{place}.rateLimitKey", key, Known({}, closed=True))
     elif key is not None:
         yield Problem(f"{place}.rateLimitKey", f"expected text, found {shown(key)}")
+    policy = config.get("policy")
+    if policy not in (None, "QUEUE", "REJECT"):
+        yield Problem(f"{place}.policy", f"expected QUEUE or REJECT, found {shown(policy)}")
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
         yield Problem(
             f"{place}.concurrentExecLimit",

@@ -23,14 +23,6 @@ def warnings_of(definition: WorkflowDef) -> list[Problem]:
     found = list(schema_warnings("", definition))
     for placed in walk_tasks(definition.tasks):
         found += task_warnings(placed)
-    config = definition.rate_limit_config
-    if isinstance(config, dict) and config.get("policy") == "REJECT":
-        found.append(
-            Problem(
-                "rateLimitConfig.policy",
-                "expected QUEUE, found REJECT: executions over the limit wait, none is refused",
-            )
-        )
     return found
 
 

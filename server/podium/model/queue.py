@@ -30,6 +30,11 @@ def gate_queue(workflow: str, key: str) -> Queue:
     return Queue(f"{GATES}{workflow}\x1f{key}")
 
 
+def key_in(queue: Queue) -> str:
+    """The key of a gate's queue."""
+    return queue.task_type.rpartition("\x1f")[2]
+
+
 class Limits(msgspec.Struct, frozen=True, array_like=True):
     """Admission limits of a task type; 0 = none (S-559, S-560)."""
 

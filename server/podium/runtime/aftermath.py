@@ -54,6 +54,8 @@ class Aftermath:
         self._time(transition)
         if transition.effects:
             self._relay.put(header.id, transition.effects, result.outbox)
+        if transition.created and transition.slots:
+            self._dispatcher.settle(transition.slots)
         if transition.ready:
             self._dispatcher.push(transition.ready)
         for notice in transition.cancels:

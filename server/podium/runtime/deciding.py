@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from podium.engine.command import GrantLease, Outcome, Rejected, Start, Verdict
 from podium.engine.decide import decide
 from podium.engine.draft import Draft
-from podium.engine.transition import ActiveDomains, Evaluate, FetchDomains
 from podium.runtime.clock import spawn
 from podium.runtime.letter import (
     AlreadyRecorded,
@@ -35,11 +34,12 @@ if TYPE_CHECKING:
 
     from podium.engine.transition import Answer, Need, Transition
     from podium.model.execution import ExecutionHeader
+    from podium.runtime.answers import Answers
     from podium.runtime.cache import Cache, Entry
     from podium.runtime.clock import Clock, Ids
     from podium.runtime.committer import Committer
     from podium.runtime.loading import Loader
-    from podium.runtime.mailbox import Aftermath, Evaluator, Pollers
+    from podium.runtime.mailbox import Aftermath
     from podium.runtime.parking import Parking
     from podium.store.port import CommitResult
 
@@ -54,7 +54,7 @@ RETRY_WAIT_MS_MAX: Final = 2_000
 class Deciding:
     """Takes a mailbox with letters (`begin`), calls `released` when it is free again.
 
-    `aftermath`, `pollers` and `released` are set before the first letter.
+    `aftermath` and `released` are set before the first letter.
     """
 
     def __init__(  # noqa: PLR0913 - all by name, each a port or a fact of this server
@@ -65,14 +65,14 @@ class Deciding:
         cache: Cache,
         clock: Clock,
         ids: Ids,
-        evaluator: Evaluator,
+        answers: Answers,
         parking: Parking,
         system_types: frozenset[str],
         incarnation: str,
         shared: bool,
     ) -> None:
         self._system_types = system_types
-        self._evaluator = evaluator
+        self._answers = answers
         self._parking = parking
         self._loader = loader
         self._committer = committer
@@ -84,7 +84,6 @@ class Deciding:
         self._tasks: set[asyncio.Task[None]] = set()
         self.released: Callable[[Mailbox], None]
         self.aftermath: Aftermath
-        self.pollers: Pollers
         self.conflicts = 0
         self.decisions = 0
 
@@ -155,7 +154,7 @@ class Deciding:
     async def _fetch_and_go(self, mailbox: Mailbox, work: Work, need: Need | None) -> None:
         while need is not None:
             try:
-                answer = await self._answer(mailbox, work, need)
+                answer = await self._answers.answer(mailbox, work, need)
                 if answer is None:  # the stored version moved on: start over
                     self._again(mailbox, work)
                     return
@@ -167,12 +166,11 @@ class Deciding:
                 return
         self._commit(mailbox, work)
 
-    async def _answer(self, mailbox: Mailbox, work: Work, need: Need) -> Answer | None:
-        if isinstance(need, FetchDomains):
-            return ActiveDomains(await self.pollers.active_domains(need.task_type))
-        if isinstance(need, Evaluate):
-            return await mailbox.evaluated(need, self._evaluator)
-        return await self._loader.answer(mailbox.workflow_id, work.entry, need)
+    def _unadmit(self, work: Work) -> None:
+        """The execution is not created: its slot is free again."""
+        if work.admitted is not None:
+            spawn(self._tasks, self._answers.unadmit(work.admitted))
+            work.admitted = None
 
     def _advance(self, work: Work, answer: Answer | None) -> Need | None:
         """Decide letters in order, then hand-offs, until one needs what is not known here."""
@@ -303,6 +301,7 @@ class Deciding:
         work.give_back()
         self._cache.drop(mailbox.workflow_id)
         if isinstance(result, Exists):
+            self._unadmit(work)
             work.letters[0].reply(AlreadyRecorded(result.workflow_id), None)
             work.letters.pop(0)
             self._again(mailbox, work)
@@ -331,6 +330,7 @@ class Deciding:
     def _conflicted(self, mailbox: Mailbox, work: Work, conflict: Conflict) -> None:
         self.conflicts += 1
         if conflict.tombstoned:
+            self._unadmit(work)
             reply_all(work.letters, Tombstoned(mailbox.workflow_id))
             self.released(mailbox)
             return
@@ -371,6 +371,8 @@ class Deciding:
         for letter in [each for each in work.letters if not each.patient]:
             work.letters.remove(letter)
             letter.reply(error, None)
+        if not work.letters:
+            self._unadmit(work)
         mailbox.failures += 1
         spawn(self._tasks, self._again_later(mailbox, work, self._retry_wait_ms(mailbox)))
 

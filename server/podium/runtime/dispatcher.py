@@ -135,6 +135,11 @@ class Dispatcher:
         self._pushes.extend(ready)
         self._flush_soon()
 
+    def settle(self, slots: Iterable[tuple[str, Queue]]) -> None:
+        """Slots are stored that were claimed before: those of executions that have just begun."""
+        self._settles += [Settle(task_id, queue, hold=True) for task_id, queue in slots]
+        self._flush_soon()
+
     def release(self, release: Release, done: Callable[[], None]) -> None:
         """A limited slot is free; `done` is called when the store knows."""
         self._releases.append((release, done))

@@ -10,7 +10,12 @@ import asyncio
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from podium.engine.identity import split_task_id
-from podium.engine.transition import FetchAll, FetchCached, FetchTaskDefs, FetchTasks
+from podium.engine.transition import (
+    FetchAll,
+    FetchCached,
+    FetchTaskDefs,
+    FetchTasks,
+)
 from podium.runtime.cache import Entry
 from podium.store import codec
 from podium.store.port import Committed, Loaded, partition_of

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from podium.engine.command import Outcome, Rejected
     from podium.engine.draft import Draft
-    from podium.engine.transition import Answer, Need, Transition
+    from podium.engine.transition import Admit, Answer, Need, Transition
     from podium.model.execution import ExecutionHeader, Lease, TaskRecord
     from podium.model.queue import Ready
     from podium.runtime.letter import Letter, Reply
@@ -83,6 +83,7 @@ class Work:
     """One attempt to decide the letters of a mailbox on one draft."""
 
     __slots__ = (
+        "admitted",
         "commit",
         "decided",
         "draft",
@@ -96,6 +97,8 @@ class Work:
     )
 
     def __init__(self, entry: Entry, letters: list[Letter], draft: Draft, *, fresh: bool) -> None:
+        self.admitted: Admit | None = None
+        """The slot that was claimed for an execution to be created."""
         self.commit: Commit | None = None
         self.entry = entry
         self.letters = letters

@@ -14,6 +14,7 @@ import msgspec
 
 from podium.engine.state import SYSTEM_TYPES
 from podium.runtime.aftermath import Aftermath
+from podium.runtime.answers import Answers
 from podium.runtime.audit import AuditLog
 from podium.runtime.cache import Cache
 from podium.runtime.clock import StoreClock, spawn
@@ -133,13 +134,14 @@ class Runtime:
         loader = Loader(self.store, self._registry)
         cache = Cache(settings.cache_bytes)
         shared = self.store.capabilities.shared
+        self.answers = Answers(store=self.store, loader=loader, evaluator=evaluator)
         self.deciding = Deciding(
             loader=loader,
             committer=self.committer,
             cache=cache,
             clock=self.clock,
             ids=self.ids,
-            evaluator=evaluator,
+            answers=self.answers,
             parking=self.parking,
             system_types=settings.system_types,
             incarnation=self.incarnation,
@@ -161,7 +163,7 @@ class Runtime:
             incarnation=self.incarnation,
         )
         self.deciding.aftermath = aftermath
-        self.deciding.pollers = self.polls
+        self.answers.pollers = self.polls
         self.parking.submit, self.parking.repair = self.executor.submit, self._take_up
         self.parking.free_slot = self.dispatcher.release
         self.bus.on_changed = self.watch.changed

@@ -140,6 +140,10 @@ class EmbeddedStore(ABC):
         self.check_open()
         return self.queues.want((server, kind), queue, count, limits=limits, now_ms=self.now_ms())
 
+    async def admit(self, task_id: str, queue: Queue, limits: Limits) -> bool:
+        self.check_open()
+        return self.queues.admit(task_id, queue, limits, self.now_ms())
+
     async def settle(self, settles: Sequence[Settle]) -> None:
         self.check_open()
         for each in settles:

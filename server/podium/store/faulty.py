@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Store,
         WantResult,
     )
+    from podium.store.port_starts import Idempotency
 
 T = TypeVar("T")
 
@@ -119,6 +120,12 @@ class FaultyStore:
 
     async def commit(self, commits: Sequence[Commit]) -> list[CommitResult]:
         return await self._call("commit", lambda: self._store.commit(commits))
+
+    async def recorded(self, workflow_id: str, key: Idempotency) -> str | None:
+        return await self._call("recorded", lambda: self._store.recorded(workflow_id, key))
+
+    async def admit(self, task_id: str, queue: Queue, limits: Limits) -> bool:
+        return await self._call("admit", lambda: self._store.admit(task_id, queue, limits))
 
     async def remove(
         self,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from podium.model.queue import DeadlineKind
     from podium.store.audit import AuditEntry, AuditQuery, AuditRow
     from podium.store.port import Commit, CommitResult, DefinitionRow
+    from podium.store.port_starts import Idempotency
 
 
 HEADER_FIELD: Final = "h"
@@ -141,14 +142,19 @@ class MemoryStore(EmbeddedStore):
             return None
         if self._tombstones.get(commit.workflow_id, 0) > self.now_ms():
             return Conflict(0, tombstoned=True)
-        if commit.idempotency is None:
-            return None
-        recorded = self._idempotency.get((commit.idempotency.name, commit.idempotency.key))
-        if recorded is None:
-            return None
-        if commit.idempotency.strategy == "FAIL_ON_RUNNING":
-            return Exists(recorded) if self.executions[recorded].running else None
-        return Exists(recorded)
+        recorded = None if commit.idempotency is None else self._recorded(commit.idempotency)
+        return None if recorded is None else Exists(recorded)
+
+    def _recorded(self, key: Idempotency) -> str | None:
+        recorded = self._idempotency.get((key.name, key.key))
+        if recorded is None or key.strategy != "FAIL_ON_RUNNING":
+            return recorded
+        return recorded if self.executions[recorded].running else None
+
+    async def recorded(self, workflow_id: str, key: Idempotency) -> str | None:
+        del workflow_id
+        self.check_open()
+        return self._recorded(key)
 
     def _put_due(self, commit: Commit) -> None:
         due = self._due[partition_of(commit.workflow_id)]

@@ -19,6 +19,7 @@ import msgspec
 from podium.model.queue import UNLIMITED, Deadline, LeaseKind, Limits, Queue, Ready
 from podium.store.audit import AuditTrail
 from podium.store.inspection import Inspection
+from podium.store.port_starts import Idempotency, StartStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,16 +70,6 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Several servers may use it at once."""
     durable: bool
     """Acknowledged commits survive the death of every process."""
-
-
-class Idempotency(msgspec.Struct, frozen=True):
-    """Key of a start. strategy: FAIL and RETURN_EXISTING point at any recorded run, FAIL_ON_RUNNING
-    only at one that still runs (its stored status is read in the same atomic step).
-    """
-
-    name: str
-    key: str
-    strategy: Literal["FAIL", "RETURN_EXISTING", "FAIL_ON_RUNNING"]
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,7 +224,7 @@ class DefinitionRow(msgspec.Struct, frozen=True):
     value: bytes
 
 
-class Store(Inspection, AuditTrail, Protocol):
+class Store(StartStore, Inspection, AuditTrail, Protocol):
     """All verbs. Incarnation = one life of a server process."""
 
     @property

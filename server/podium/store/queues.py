@@ -41,9 +41,10 @@ class Flight:
 
     __slots__ = ("domain", "score", "until_ms")
 
-    def __init__(self, domain: str, score: int, until_ms: int) -> None:
+    def __init__(self, domain: str, score: int | None, until_ms: int) -> None:
         self.domain = domain
         self.score = score
+        """None = it is in no queue: nothing returns when the claim ends."""
         self.until_ms = until_ms
 
 
@@ -131,18 +132,23 @@ class TypeQueue:
         while (end := self._first_end()) is not None and end[0] <= now_ms:
             flight = self.land(end[1])
             assert flight is not None
-            self.domain(flight.domain).place(end[1], flight.score)
+            if flight.score is not None:
+                self.domain(flight.domain).place(end[1], flight.score)
 
     def fly(self, task_id: str, domain: str, now_ms: int) -> int:
         """Claim a placed task; answers its score."""
         queue = self.domain(domain)
         score = queue.places[task_id]
         queue.drop(task_id)
-        queue.flying += 1
+        self.take_off(task_id, domain, score, now_ms)
+        return score
+
+    def take_off(self, task_id: str, domain: str, score: int | None, now_ms: int) -> None:
+        """Begin a claim; of a task that is in no queue without a score."""
+        self.domain(domain).flying += 1
         self.flights[task_id] = Flight(domain, score, now_ms + CLAIM_MS)
         self._flying_slots += task_id in self.slots
         heapq.heappush(self._ends, (now_ms + CLAIM_MS, task_id))
-        return score
 
     def land(self, task_id: str) -> Flight | None:
         """End a claim."""
@@ -263,6 +269,19 @@ class Queues:
         if count == 0 and of.idle:
             del self._types[of.task_type]
         return WantResult(tuple(claims), waiting.head() is not None, blocked or 0)
+
+    def admit(self, task_id: str, queue: Queue, limits: Limits, now_ms: int) -> bool:
+        """Claim a slot for what is in no queue; see the port."""
+        of = self._of(queue)
+        of.expire(now_ms)
+        if task_id in of.flights or task_id in of.slots:
+            return True
+        if of.domain(queue.domain).places:
+            return False
+        if of.blocked_until(limits, now_ms) is not None:
+            return False
+        of.take_off(task_id, queue.domain, None, now_ms)
+        return True
 
     def place(self, ready: Ready) -> None:
         """Into its place, without handing anything out."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from podium.store.embedded import EmbeddedStore
 from podium.store.port import UNCOUNTED, DefinitionRow
+from podium.store.sqlite_commit import FIND_KEY
 from podium.store.sqlite_file import SqliteFile
 from podium.store.sync_child import SyncCall, SyncChild
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from podium.store.port_starts import Idempotency
 
 SELECT: Final = "SELECT kind, name, version, value FROM definition WHERE kind = ?"
 
@@ -34,6 +37,16 @@ class SqliteRegistry(EmbeddedStore):
     ) -> None:
         super().__init__(now_ms)
         self.file: Final = SqliteFile(path, sync=SyncCall(sync) if sync else SyncChild())
+
+    async def recorded(self, workflow_id: str, key: Idempotency) -> str | None:
+        """Of executions that are on disk: a client is told of it."""
+        del workflow_id
+        self.check_open()
+        rows: list[tuple[str, bool]] = self.file.read(FIND_KEY, key.name, key.key)
+        await self.file.durable()
+        if not rows or (key.strategy == "FAIL_ON_RUNNING" and not rows[0][1]):
+            return None
+        return rows[0][0]
 
     async def prepared(self) -> None:
         """Wait until a transaction may begin (reads are answered at any time)."""

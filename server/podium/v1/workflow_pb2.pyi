@@ -373,9 +373,10 @@ class StartError(_message.Message):
     """A gRPC status code. INVALID_ARGUMENT (3): a name, number or the input is unsound or over its
     limit. NOT_FOUND (5): no definition has this name and version. ALREADY_EXISTS (6): the
     idempotency key is used. RESOURCE_EXHAUSTED (8): the server is overloaded and sheds starts
-    first, or its store is full; nothing was started. FAILED_PRECONDITION (9): the definition needs
-    one that is not registered. UNAVAILABLE (14): the store does not answer; whether it was started
-    is unknown. INTERNAL (13): a fault of the server.
+    first, its store is full, or as many as the rateLimitConfig of its workflow allows run and its
+    policy is REJECT; nothing was started. FAILED_PRECONDITION (9): the definition needs one that
+    is not registered. UNAVAILABLE (14): the store does not answer; whether it was started is
+    unknown. INTERNAL (13): a fault of the server.
     """
     message: _builtins.str
     """Expected what, found what, where."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from podium.store.conformance import (
+    admission,
     cached,
     commits,
     entries,
@@ -32,4 +33,5 @@ CHECKS: Final[tuple[Callable[[Subject], Awaitable[None]], ...]] = (
     *registry.CHECKS,
     *cached.CHECKS,
     *inspection.CHECKS,
+    *admission.CHECKS,
 )

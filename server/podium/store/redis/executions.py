@@ -20,7 +20,7 @@ from podium.store.redis.scripts import COMMIT, KEEP, REMOVE, TOMBSTONE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from podium.store.port import Commit, CommitResult
+    from podium.store.port import Commit, CommitResult, Idempotency
     from podium.store.redis.keys import Keys
     from podium.store.redis.link import Argument, Command, Link
 
@@ -62,6 +62,18 @@ class Executions(Linked):
             _result(commit, answer, sequences)
             for commit, answer, (_, sequences) in zip(commits, answers, prepared, strict=True)
         ]
+
+    async def recorded(self, workflow_id: str, key: Idempotency) -> str | None:
+        found = await self._link.one(
+            ("GET", self._keys.idempotency(workflow_id, key.name, key.key))
+        )
+        if not isinstance(found, bytes):
+            return None
+        if key.strategy == "FAIL_ON_RUNNING":
+            runs = self._keys.part_of(workflow_id, "open")
+            if not await self._link.one(("SISMEMBER", runs, found)):
+                return None
+        return found.decode()
 
     def _prepare(self, commit: Commit) -> tuple[Command, tuple[int, ...]]:
         sequences = tuple(range(self._sequence + 1, self._sequence + 1 + len(commit.outbox)))

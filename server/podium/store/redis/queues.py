@@ -10,7 +10,7 @@ from podium.model.queue import Queue, Ready
 from podium.store.port import Assigned, Claim, Waiting, WantResult
 from podium.store.redis.keys import execution_of
 from podium.store.redis.linked import Linked
-from podium.store.redis.scripts import FREE, PUSH, RELEASE, SEEN, SETTLE, UNCLAIM, WANT
+from podium.store.redis.scripts import ADMIT, FREE, PUSH, RELEASE, SEEN, SETTLE, UNCLAIM, WANT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +73,11 @@ class Queues(Linked):
             for task_id, score in zip(flat[::2], flat[1::2], strict=True)
         )
         return WantResult(claims, bool(backlog), int(at_ms))
+
+    async def admit(self, task_id: str, queue: Queue, limits: Limits) -> bool:
+        arguments = (*self._limits(limits), queue.domain, task_id)
+        call = self._link.call(ADMIT, self._queue_keys(queue), *arguments)
+        return bool(await self._link.one(call))
 
     async def settle(self, settles: Sequence[Settle]) -> None:
         """A slot that was released meanwhile is not kept: its partition is asked afterwards."""

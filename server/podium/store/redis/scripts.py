@@ -31,6 +31,7 @@ REMOVE: Final = _script("remove")
 TOMBSTONE: Final = _script("tombstone")
 KEEP: Final = _script("keep")
 PUSH: Final = _script("push", queue=True)
+ADMIT: Final = _script("admit", queue=True)
 WANT: Final = _script("want", queue=True)
 RELEASE: Final = _script("release", queue=True)
 SETTLE: Final = _script("settle")
@@ -50,6 +51,7 @@ ALL: Final = (
     TOMBSTONE,
     KEEP,
     PUSH,
+    ADMIT,
     WANT,
     RELEASE,
     SETTLE,

@@ -1,5 +1,6 @@
 -- What the scripts of queues share; put before each of them. Times are ms.
--- f: task -> end of its claim, +inf = it occupies a slot; c: task -> score and domain of its claim;
+-- f: task -> end of its claim, +inf = it occupies a slot; c: task -> score and domain of its claim
+-- ("-" = it was in no queue);
 -- lim: starts inside the rate window; r: task -> score; w: wish -> count; s: wish -> its turn
 local CLAIM_MS = 5000
 
@@ -18,11 +19,13 @@ end
 -- Ended claims of one domain return to their places.
 local function expire(f, c, r, domain, now)
   for _, task in ipairs(redis.call('ZRANGEBYSCORE', f, '-inf', text(now))) do
-    local score, of = string.match(redis.call('HGET', c, task) or '0\0', '^(%d+)%z(.*)$')
+    local score, of = string.match(redis.call('HGET', c, task) or '0\0', '^(%-?%d*)%z(.*)$')
     if of == domain then
       redis.call('ZREM', f, task)
       redis.call('HDEL', c, task)
-      redis.call('ZADD', r, score, task)
+      if score ~= '-' then -- else it was in no queue
+        redis.call('ZADD', r, score, task)
+      end
     end
   end
 end

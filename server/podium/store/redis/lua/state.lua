@@ -3,7 +3,7 @@
 local f, c, lim = KEYS[1], KEYS[2], KEYS[3]
 local claimed, wanted = 0, 0
 for _, claim in ipairs(redis.call('HVALS', c)) do
-  if string.match(claim, '^%d+%z(.*)$') == ARGV[5] then
+  if string.match(claim, '^%-?%d*%z(.*)$') == ARGV[5] then
     claimed = claimed + 1
   end
 end
