@@ -16,6 +16,7 @@ SEEDS ?= 200
 FROM ?= 1
 STORE ?= sqlite
 KILLS ?= 200
+MINUTES ?= 20
 nestings: SEEDS = 2000
 ARGS ?=
 
@@ -131,8 +132,8 @@ sim-planted: $(READY) ## Show that simulation finds every planted bug
 nestings: $(READY) ## Compare SEEDS= random nestings (2,000) with the reference model
 	@PODIUM_NESTINGS_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/reference $(ARGS)
 
-chaos: $(READY) ## Kill a server under load KILLS= times on STORE=
-	@$(BIN)/python -m tests.chaos --store $(STORE) --kills $(KILLS)
+chaos: $(READY) ## Kill a server under load KILLS= times on STORE=sqlite, or MINUTES= of all faults on STORE=redis
+	@$(BIN)/python -m tests.chaos --store $(STORE) --kills $(KILLS) --minutes $(MINUTES)
 
 bench: $(READY) ## Measure against the floor program
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -1,9 +1,9 @@
 """The composition root: turns settings into a running server, and ends it in good order.
 
-The only module that names a backend. Nothing is decided here: each part is made, given its
-neighbours, started and stopped. Order of the start: the port is tried, the store taken, the runtime
-takes over what earlier lives left, then calls are accepted. Order of the end: no new calls and
-tasks, what was accepted is answered, the runtime drains, the store is left.
+Nothing is decided here: each part is made, given its neighbours, started and stopped. Order of the
+start: the ports are tried, the store taken, the runtime takes over what earlier lives left, then
+calls are accepted. Order of the end: no new calls and tasks, what was accepted is answered, the
+runtime drains, the store is left.
 
 Failures: CannotServe (what was expected and found, and what helps).
 """
@@ -17,7 +17,6 @@ import logging
 import signal
 import socket
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import uvloop
@@ -43,21 +42,18 @@ from podium.runtime.stream import StreamHost, StreamLimits, TaskQueues
 from podium.runtime.task_log import TaskLog
 from podium.sandbox.pool import Sandbox
 from podium.store.port import StoreError
-from podium.store.redis.address import AddressInvalid, is_address, read_address
+from podium.stores import StoreUnknown, open_store
 from podium.tasks.address import AddressSettingInvalid
 from podium.tasks.http import HttpSettings, HttpTask
 from podium.tasks.installed import SystemTaskUnsound, installed_tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import grpc.aio
 
     from podium.config import Http, Settings
     from podium.model.system_call import SystemCall
     from podium.runtime.link import Link
     from podium.runtime.local import Handler
-    from podium.store.port import Store
     from podium.tasks.outcome import TaskOutcome
     from podium.tasks.system import SystemTaskRunner
 
@@ -76,12 +72,6 @@ GRPC: Final = "grpc"
 HTTP: Final = "http"
 SETTING_OF: Final = {GRPC: "grpc.listen", HTTP: "gateway.listen"}
 """The setting of the place to listen, by the option that gives it, too."""
-SQLITE: Final = "sqlite:///"
-MEMORY: Final = "memory://"
-STORE_URLS: Final = (
-    "memory://, sqlite:///relative, sqlite:////absolute, redis://, rediss://, redis+sentinel://,"
-    " redis+cluster:// or dynomite://"
-)
 
 
 class CannotServe(Exception):
@@ -136,9 +126,10 @@ class Server:
         if self._http_listen:
             try_port(HTTP, self._http_listen)
         clock = SystemClock()
-        self._store = open_store(
-            settings.store.url, clock.now_ms, volatile_allowed=settings.store.volatile
-        )
+        try:
+            self._store = open_store(settings.store, clock.now_ms)
+        except StoreUnknown as problem:
+            raise CannotServe(f"store.url: {problem}") from None
         self._http = http_task(settings.http)
         self._own_tasks = own_tasks()
         ids = SystemIds()
@@ -335,34 +326,6 @@ def services_of(runtime: Runtime, registry: Registry) -> Services:
         parking=runtime.parking,
         runtime=runtime,
     )
-
-
-def open_store(url: str, now_ms: Callable[[], int], *, volatile_allowed: bool = False) -> Store:
-    """The store of a URL, not opened yet. Raises CannotServe."""
-    if url == MEMORY:
-        from podium.store.memory import MemoryStore  # noqa: PLC0415 - load the chosen backend only
-
-        return MemoryStore(now_ms)
-    if url.startswith(SQLITE) and len(url) > len(SQLITE):
-        from podium.store.sqlite import SqliteStore  # noqa: PLC0415 - load the chosen backend only
-
-        path = Path(url.removeprefix(SQLITE))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as problem:
-            raise CannotServe(
-                f"store.url: expected a folder for {path}, found that {problem.filename} cannot be"
-                f" made: {problem.strerror}. Choose another with --store URL"
-            ) from None
-        return SqliteStore(path, now_ms)
-    if is_address(url):
-        from podium.store.redis.store import RedisStore  # noqa: PLC0415 - as above
-
-        try:
-            return RedisStore(read_address(url), now_ms, volatile_allowed=volatile_allowed)
-        except AddressInvalid as problem:
-            raise CannotServe(f"store.url: {problem}") from None
-    raise CannotServe(f"store.url: expected {STORE_URLS}, found {url}")
 
 
 def own_tasks() -> list[SystemTaskRunner]:

@@ -1,4 +1,5 @@
-"""`python -m tests.chaos --store sqlite --kills N [--seed S]`: one run, its verdict, exit status.
+"""`python -m tests.chaos --store sqlite --kills N [--seed S]`: one run, its verdict, exit status;
+`--store redis --minutes N`: the same of two servers over a Redis, under all faults.
 
 Exit 1 where there are faults, or where the load was too small to prove anything.
 """
@@ -11,6 +12,7 @@ import sys
 import time
 
 from tests.chaos.run import chaos
+from tests.chaos.storm import storm
 
 FAULTS_SHOWN = 20
 
@@ -18,16 +20,29 @@ FAULTS_SHOWN = 20
 def main() -> int:
     """Run and print the faults, then the verdict line last."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
-    parser.add_argument("--store", choices=["sqlite"], default="sqlite")
+    parser.add_argument("--store", choices=["sqlite", "redis"], default="sqlite")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
+    parser.add_argument("--minutes", type=float, default=2, help="of a storm over redis")
     options = parser.parse_args()
+    if options.store == "redis":
+        return _storm(options.minutes, options.seed)
     print(f"chaos: store {options.store}, {options.kills} kills, seed {options.seed}", flush=True)
     found = asyncio.run(chaos(kills=options.kills, seed=options.seed))
     for fault in found.verdict.faults[:FAULTS_SHOWN]:
         print(f"fault: {fault}")
     print(found.line())
     return 0 if found.valid and not found.verdict.faults else 1
+
+
+def _storm(minutes: float, seed: int) -> int:
+    print(f"chaos: store redis, {minutes} minutes, seed {seed}", flush=True)
+    found = asyncio.run(storm(minutes=minutes, seed=seed))
+    for violation in found.violations[:FAULTS_SHOWN]:
+        print(f"violation: {violation}")
+    for line in found.lines():
+        print(line)
+    return 1 if found.violations else 0
 
 
 if __name__ == "__main__":

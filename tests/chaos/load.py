@@ -46,6 +46,7 @@ class Ledgers:
         self.errors: dict[str, int] = {}
         self.worker = Overheard()
         """Which results were acknowledged."""
+        self.numbers = itertools.count(1)
 
     @property
     def acknowledged(self) -> list[str]:
@@ -83,9 +84,9 @@ def chain() -> definition_pb2.WorkflowDef:
     return definition
 
 
-def worker(target: str, ledgers: Ledgers) -> Worker:
+def worker(target: str, ledgers: Ledgers, worker_id: str = "chaos") -> Worker:
     """Serves both tasks; every run gets a number of its own."""
-    numbers = itertools.count(1)
+    numbers = ledgers.numbers
 
     def tasks() -> list[WorkerTask]:
         made: list[WorkerTask] = []
@@ -104,13 +105,14 @@ def worker(target: str, ledgers: Ledgers) -> Worker:
         return made
 
     transport = OverheardTransport(target, ledgers.worker)
-    return Worker(target, tasks=tasks(), worker_id="chaos", transport=transport)
+    return Worker(target, tasks=tasks(), worker_id=worker_id, transport=transport)
 
 
 class Starter:
     """Starts workflows at a steady rate until told to stop, through every outage."""
 
-    def __init__(self, target: str, ledgers: Ledgers) -> None:
+    def __init__(self, target: str, ledgers: Ledgers, name: str = "run") -> None:
+        self._name = name
         self._channel = grpc.aio.insecure_channel(
             target, options=[("grpc.max_reconnect_backoff_ms", 500)]
         )
@@ -131,7 +133,7 @@ class Starter:
         for serial in itertools.count(1):
             if self.stopping.is_set():
                 return
-            yield f"run-{serial}"
+            yield f"{self._name}-{serial}"
             await asyncio.sleep(1 / STARTS_PER_S)
 
     async def _start(self, key: str) -> None:

@@ -41,7 +41,11 @@ class Verdict:
 
 async def judge(path: Path, ledgers: Ledgers) -> Verdict:
     """Open the store (no server may have it) and compare."""
-    store = SqliteStore(path, SystemClock().now_ms)
+    return await judge_store(SqliteStore(path, SystemClock().now_ms), ledgers)
+
+
+async def judge_store(store: Store, ledgers: Ledgers) -> Verdict:
+    """Open the store and compare."""
     await store.open()
     try:
         verdict = Verdict(runs=sum(len(each) for each in ledgers.runs.values()))

@@ -27,9 +27,10 @@ def free_port() -> int:
 class Victim:
     """`podium serve` on a fixed port; `kill` and `stop` end a life, `start` begins the next."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str = "") -> None:
         self.target = f"127.0.0.1:{free_port()}"
         self.store = folder / "podium.db"
+        self.url = url or f"sqlite:///{self.store}"
         self._process: asyncio.subprocess.Process | None = None
         self._words = TemporaryFile()  # noqa: SIM115 - lives as long as the victim
 
@@ -45,7 +46,7 @@ class Victim:
             "--http",
             "127.0.0.1:0",
             "--store",
-            f"sqlite:///{self.store}",
+            self.url,
             cwd=ROOT,
             stdout=asyncio.subprocess.PIPE,
             stderr=self._words,
@@ -61,6 +62,11 @@ class Victim:
         assert self._process is not None, "a victim must live to be killed"
         self._process.send_signal(signal.SIGKILL)
         await self._process.wait()
+
+    def signal(self, number: int) -> None:
+        """SIGSTOP, SIGCONT."""
+        assert self._process is not None, "a victim must live to be told"
+        self._process.send_signal(number)
 
     async def stop(self) -> tuple[int, str]:
         """SIGTERM; its exit code and all that its lives wrote to stderr."""

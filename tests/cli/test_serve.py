@@ -12,12 +12,12 @@ import pytest
 
 from podium.conductor.task_service_pb2 import BatchPollRequest, GetTaskRequest
 from podium.conductor.task_service_pb2_grpc import TaskServiceStub
+from podium.stores import URLS
 from podium.v1 import worker_pb2, worker_pb2_grpc
 from tests.cli.serving import refused, serving
 
 ANSWER_S_MAX = 10
 POLL_S = 5
-URLS = "memory://, sqlite:///relative or sqlite:////absolute"
 NO_FOLDER = (
     "store.url: expected a folder for /proc/nowhere/podium.db, found that /proc/nowhere cannot be"
     " made: No such file or directory. Choose another with --store URL"
@@ -159,8 +159,8 @@ async def test_a_database_of_a_newer_podium_is_refused(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (
-            ("--store", "redis://localhost"),
-            f"store.url: expected {URLS}, found redis://localhost",
+            ("--store", "rados://localhost"),
+            f"store.url: expected {URLS}, found rados://localhost",
         ),
         (
             ("--store", "sqlite:////proc/nowhere/podium.db"),

@@ -7,6 +7,7 @@ one, leases of the dead are lost 5 s later; after a store outage nobody is decla
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import lru_cache
 from hashlib import blake2b
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from podium.engine.identity import split_task_id
 from podium.protocol.frame import LeaseName
 from podium.runtime.letter import UnknownExecution
-from podium.store.port import PARTITIONS, StoreError
+from podium.store.port import PARTITIONS, Settle, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -244,10 +245,21 @@ class Members:
             if todo:
                 self.takeovers += 1
                 await self._relay.take_over(todo, dead)
+                await self._slots_again(todo)
                 self._dispatcher.push(await self._store.ready(todo))
                 carried.update(todo)
             if self._clock.now_ms() - since_ms >= self._leases.grace_ms:
                 await self._lose_leases(dead)
+
+    async def _slots_again(self, partitions: Sequence[int]) -> None:
+        """A lease that was stored and not settled before its server died keeps its slot: told
+        within the time of a claim, so that no other task takes it.
+        """
+        if self._store.capabilities.shared:
+            slots = await asyncio.gather(*(self._store.slots(each) for each in partitions))
+            settles = [Settle(task, queue, hold=True) for part in slots for task, queue in part]
+            if settles:
+                await self._store.settle(settles)
 
     async def _carry_vanished(self) -> None:
         """Another server forgot it before this one took its share: what it left and did not tell

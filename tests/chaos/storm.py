@@ -1,0 +1,140 @@
+"""A run over a fleet: load, faults in turn for some minutes, quiet, verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import grpc
+
+from podium.v1 import workflow_pb2, workflow_pb2_grpc
+from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.fleet import Fleet
+from tests.chaos.load import Ledgers, Starter, register, worker
+from tests.chaos.verdict import Verdict, judge_store
+
+REST_S_MIN, REST_S_MAX = 1.0, 4.0
+RECOVERED_S, RECOVERED_AFTER_OUTAGE_S = 10.0, 20.0
+TASKS_PER_S_MIN = 50
+FINISH_S = 120
+WAIT_MS = 20_000
+LOOK_S = 0.05
+
+
+@dataclass(slots=True)
+class Storm:
+    """What a run did and found."""
+
+    seconds: float = 0.0
+    faults: Counter[str] = field(default_factory=Counter)
+    slowest_s: dict[str, float] = field(default_factory=dict)
+    """By fault: the longest time from its end to the next result that was acknowledged."""
+    late: list[str] = field(default_factory=list)
+    tasks_per_s: float = 0.0
+    verdict: Verdict = field(default_factory=Verdict)
+    errors: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def violations(self) -> list[str]:
+        found = [*self.verdict.faults, *self.late]
+        if self.tasks_per_s < TASKS_PER_S_MIN:
+            found.append(
+                f"expected {TASKS_PER_S_MIN} tasks/s to count, found {self.tasks_per_s:.0f}"
+            )
+        return found
+
+    def lines(self) -> list[str]:
+        """For people."""
+        counts = [
+            f"chaos: {name}: {count} times, on again after {self.slowest_s[name]:.1f} s at most"
+            for name, count in sorted(self.faults.items())
+        ]
+        found = self.verdict
+        last = (
+            f"chaos: {found.acknowledged} starts acknowledged, {found.completed} completed,"
+            f" {found.runs} task runs, {self.tasks_per_s:.0f} tasks/s, errors at the starters"
+            f" {self.errors}, {len(self.violations)} violations"
+        )
+        return [*counts, last]
+
+
+async def storm(*, minutes: float, seed: int, faults: tuple[Fault, ...] = FAULTS) -> Storm:
+    """Every fault at least once, in random order; then let everything finish and judge."""
+    random = Random(seed)
+    found = Storm()
+    ledgers = Ledgers()
+    with TemporaryDirectory(prefix="podium-storm-") as folder:
+        async with Fleet(Path(folder)) as fleet:
+            await register(fleet.targets[0])
+            await _weather(fleet, ledgers, found, random=random, minutes=minutes, faults=faults)
+            found.verdict = await judge_store(fleet.store(), ledgers)
+    found.errors = ledgers.errors
+    return found
+
+
+async def _weather(  # noqa: PLR0913 - the parts of a run
+    fleet: Fleet,
+    ledgers: Ledgers,
+    found: Storm,
+    *,
+    random: Random,
+    minutes: float,
+    faults: tuple[Fault, ...],
+) -> None:
+    starters = [Starter(each, ledgers, name=f"s{n}") for n, each in enumerate(fleet.targets)]
+    workers = [worker(each, ledgers, each) for each in fleet.targets]
+    began_s = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for serving in workers:
+            group.create_task(serving.run())
+        starting = [group.create_task(each.run()) for each in starters]
+        deck: list[Fault] = []
+        while time.monotonic() - began_s < minutes * 60:
+            if not deck:
+                deck = random.sample(faults, len(faults))
+            await asyncio.sleep(random.uniform(REST_S_MIN, REST_S_MAX))
+            await _strike(deck.pop(), fleet, ledgers, found, random)
+        found.seconds = time.monotonic() - began_s
+        found.tasks_per_s = ledgers.worker.accepted_count / found.seconds
+        for each in starters:
+            each.stopping.set()
+        await asyncio.gather(*starting)
+        await _all_finished(fleet.targets[0], ledgers)
+        for serving in workers:
+            await serving.stop()
+
+
+async def _strike(
+    fault: Fault, fleet: Fleet, ledgers: Ledgers, found: Storm, random: Random
+) -> None:
+    await fault.run(fleet, random)
+    ended_s, before = time.monotonic(), ledgers.worker.accepted_count
+    while ledgers.worker.accepted_count == before:  # noqa: ASYNC110 - it has no signal
+        await asyncio.sleep(LOOK_S)
+    took_s = time.monotonic() - ended_s
+    found.faults[fault.name] += 1
+    found.slowest_s[fault.name] = max(took_s, found.slowest_s.get(fault.name, 0.0))
+    if took_s > (RECOVERED_AFTER_OUTAGE_S if fault.outage else RECOVERED_S):
+        found.late.append(f"{fault.name}: work went on {took_s:.1f} s after its end")
+
+
+async def _all_finished(target: str, ledgers: Ledgers) -> None:
+    """Wait for every acknowledged workflow; what does not end in time is left to the verdict."""
+    async with grpc.aio.insecure_channel(target) as channel:
+        workflows = workflow_pb2_grpc.WorkflowServiceStub(channel)
+        try:
+            async with asyncio.timeout(FINISH_S):
+                for workflow_id in ledgers.acknowledged:
+                    finished = False
+                    while not finished:
+                        request = workflow_pb2.WaitRequest(
+                            workflow_id=workflow_id, timeout_ms=WAIT_MS
+                        )
+                        finished = (await workflows.Wait(request)).finished
+        except TimeoutError:
+            return
