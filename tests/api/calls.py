@@ -26,6 +26,7 @@ DEFINITIONS = "/podium.v1.MetadataService/"
 STREAMED = {
     f"{TASKS}BatchPoll",
     f"{PODIUM}Watch",
+    "/podium.v1.AdminService/VerifyPartitions",
     f"{EVENTS}GetEventHandlers",
     f"{EVENTS}GetEventHandlersForEvent",
 }

@@ -38,7 +38,17 @@ SERVED = {
         "GetWorkflowStatus",
         "TerminateWorkflow",
     },
-    "podium.v1.AdminService": {"Explain", "ListAudit", "ListParked", "PurgeParked", "RetryParked"},
+    "podium.v1.AdminService": {
+        "Explain",
+        "ListAudit",
+        "RepairWorkflow",
+        "VerifyPartitions",
+        "PurgeWorkflow",
+        "SetLogLevel",
+        "ListParked",
+        "PurgeParked",
+        "RetryParked",
+    },
     "podium.v1.MetadataService": {
         "GetTask",
         "GetWorkflow",

@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from podium.api.admin_audit import AdminAudit
 from podium.api.admin_explain import AdminExplain
+from podium.api.admin_mend import AdminMend
 from podium.api.admin_service import AdminService
 from podium.api.auditing import Auditor
 from podium.api.conductor_events import event_handler
@@ -111,7 +112,7 @@ def build_server(
                 removal=removal,
                 streams=StartStreams(health.stopping),
             ).handler(),
-            AdminService(services.parking, admin_methods(services)).handler(),
+            AdminService(services.parking, admin_methods(services, removal)).handler(),
             health.handler(SERVICES),
         )
     )
@@ -120,11 +121,12 @@ def build_server(
     return server
 
 
-def admin_methods(services: Services) -> dict[str, Served]:
+def admin_methods(services: Services, removal: Removal) -> dict[str, Served]:
     """Methods of AdminService that have files of their own."""
     return {
         **AdminExplain(services).served(),
         **AdminAudit(services.runtime.audit).served(),
+        **AdminMend(services, removal).served(),
     }
 
 

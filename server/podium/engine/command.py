@@ -231,6 +231,10 @@ class FailFailureWorkflow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Repair(msgspec.Struct, frozen=True):
+    """Decide again from the records: nothing changes where nothing was lost (repairing.py)."""
+
+
 Command: TypeAlias = (
     Start
     | ReportResult
@@ -244,6 +248,7 @@ Command: TypeAlias = (
     | Terminate
     | Continue
     | FailFailureWorkflow
+    | Repair
     | Pause
     | Resume
     | ResetCallbacks

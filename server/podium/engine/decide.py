@@ -18,6 +18,7 @@ from podium.engine.command import (
     Outcome,
     Pause,
     Rejected,
+    Repair,
     ReportResult,
     Rerun,
     ResetCallbacks,
@@ -39,6 +40,7 @@ from podium.engine.outside import continue_, fail_failure_workflow, start, termi
 from podium.engine.pausing import pause, reset_callbacks, unpause
 from podium.engine.raising import raise_events
 from podium.engine.reopening import retry_execution, revive
+from podium.engine.repairing import drop_what_is_equal, repair
 from podium.engine.report import close_child, report_result
 from podium.engine.restarting import rerun, restart
 from podium.engine.signalling import signal, update_variables
@@ -53,10 +55,10 @@ OK = Outcome(Verdict.OK)
 ProgressCommand: TypeAlias = ReportResult | CloseChild | Due | LeaseCommand
 ControlCommand: TypeAlias = Pause | Resume | ResetCallbacks | SkipTask | Signal | UpdateVariables
 AgainCommand: TypeAlias = Retry | Revive | Restart | Rerun
-OutsideCommand: TypeAlias = Start | Terminate | Continue | FailFailureWorkflow
+OutsideCommand: TypeAlias = Start | Terminate | Continue | FailFailureWorkflow | Repair
 CONTROL: Final = (Pause, Resume, ResetCallbacks, SkipTask, Signal, UpdateVariables)
 AGAIN: Final = (Retry, Revive, Restart, Rerun)
-OUTSIDE: Final = (Start, Terminate, Continue, FailFailureWorkflow)
+OUTSIDE: Final = (Start, Terminate, Continue, FailFailureWorkflow, Repair)
 
 
 def decide(draft: Draft, command: Command, now_ms: int) -> Asking[Outcome]:
@@ -150,5 +152,9 @@ def outside(draft: Draft, command: OutsideCommand) -> Asking[Outcome]:
             return (yield from terminate(draft, command))
         case FailFailureWorkflow():
             return (yield from fail_failure_workflow(draft, command))
+        case Repair():
+            outcome = yield from driven(draft, repair(draft), OK)
+            drop_what_is_equal(draft)
+            return outcome
         case _:
             assert_never(command)

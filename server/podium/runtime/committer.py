@@ -78,7 +78,7 @@ class Committer:
     async def drain(self) -> None:
         """Wait until nothing waits and nothing is in flight."""
         await self._idle.wait()
-        await self._tell_done()
+        await self.tell_done()
 
     def _take(self) -> list[tuple[Commit, Receiver]]:
         group, self._waiting = (
@@ -122,11 +122,12 @@ class Committer:
     def _flush_done(self) -> None:
         self._done_timer = None
         if self._done:
-            task = asyncio.get_running_loop().create_task(self._tell_done())
+            task = asyncio.get_running_loop().create_task(self.tell_done())
             self._flushes.add(task)
             task.add_done_callback(self._flushes.discard)
 
-    async def _tell_done(self) -> None:
+    async def tell_done(self) -> None:
+        """Let the store know of all effects that are carried out."""
         done, self._done = self._done, {}
         for partition, entries in sorted(done.items()):
             by_incarnation: dict[str, list[int]] = {}

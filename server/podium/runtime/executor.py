@@ -92,6 +92,10 @@ class Executor:
             raise UnknownExecution(workflow_id)
         return entry
 
+    def forget(self, workflow_id: str) -> None:
+        """It was changed in the store by somebody else: read it anew."""
+        self._cache.drop(workflow_id)
+
     async def drain(self) -> None:
         """Wait until no mailbox holds anything."""
         await self._idle.wait()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from podium.engine.command import Command
     from podium.model.execution import ExecutionHeader, GateRecord
+    from podium.model.queue import Queue
     from podium.runtime.clock import Clock
     from podium.store.port import Store
 
@@ -55,7 +56,7 @@ class FreeSlot(Protocol):
 
 
 class Parking:
-    """What is parked, as of the last look. Three links are set before it is used."""
+    """What is parked, as of the last look. Four links are set before it is used."""
 
     def __init__(self, *, store: Store, clock: Clock, incarnation: str) -> None:
         self._store = store
@@ -65,6 +66,8 @@ class Parking:
         self.submit: Submit
         self.repair: Repair
         self.free_slot: FreeSlot
+        self.slot_freed: Callable[[Queue], None]
+        """Work may go on in a queue."""
 
     def holds(self, workflow_id: str) -> bool:
         """Whether the execution is set aside."""
@@ -120,7 +123,16 @@ class Parking:
         await self.refresh()
         if workflow_id not in self._parked:
             return False
+        await self.erase(workflow_id)
+        return True
+
+    async def erase(self, workflow_id: str) -> None:
+        """Take it out of the store as it is, parked or not. Its parent is told, its children go on.
+
+        Raises StoreError.
+        """
         header = await self._header_of(workflow_id)
+        slots = (await self._store.entries(workflow_id, 0)).slots
         parent = header.parent if header is not None else None
         if parent is not None:
             gone = close_child(parent, workflow_id, "FAILED", reason=REMOVED)
@@ -133,7 +145,9 @@ class Parking:
                 await self._free(workflow_id)
                 if header is not None and header.gate is not None:
                     self._free_gate(workflow_id, header.gate)
-                return True
+                for queue in {queue for _, queue in slots}:
+                    self.slot_freed(queue)
+                return
         raise StoreError(f"{workflow_id} changes while it is parked")
 
     async def _free(self, workflow_id: str) -> bool:

@@ -164,8 +164,9 @@ class Runtime:
         )
         self.deciding.aftermath = aftermath
         self.answers.pollers = self.polls
-        self.parking.submit, self.parking.repair = self.executor.submit, self._take_up
+        self.parking.submit, self.parking.repair = self.executor.submit, self.take_up
         self.parking.free_slot = self.dispatcher.release
+        self.parking.slot_freed = self.dispatcher.backlog_known
         self.bus.on_changed = self.watch.changed
         self.bus.on_registry = self._refresh_soon
         self.members.on_beat = self._beat
@@ -214,7 +215,7 @@ class Runtime:
         for task in list(self._tasks):
             task.cancel()
 
-    async def _take_up(self, workflow_id: str) -> None:
+    async def take_up(self, workflow_id: str) -> None:
         """What is stored of an execution, and what was left for it to hear, is looked at again."""
         await self.deciding.aftermath.repair(workflow_id)
         await self.relay.take_over(range(PARTITIONS), self.incarnation)

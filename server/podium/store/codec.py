@@ -241,6 +241,16 @@ def decode_header(value: bytes) -> ExecutionHeader:
     return HEADERS.decode(_body(HEADER_FIELD, value))
 
 
+def encode_header(header: ExecutionHeader) -> bytes:
+    """Inverse of `decode_header`."""
+    return VERSION + ENCODE(header)
+
+
+def encode_history(row: HistoryRow) -> bytes:
+    """Inverse of `decode_history`."""
+    return VERSION + ENCODE(row)
+
+
 def decode_effect(value: bytes) -> Effect:
     """One outbox entry."""
     return EFFECTS.decode(_body("outbox", value))

@@ -5,6 +5,7 @@ import warnings
 
 from podium.v1 import admin_audit_pb2 as podium_dot_v1_dot_admin__audit__pb2
 from podium.v1 import admin_explain_pb2 as podium_dot_v1_dot_admin__explain__pb2
+from podium.v1 import admin_mend_pb2 as podium_dot_v1_dot_admin__mend__pb2
 from podium.v1 import admin_pb2 as podium_dot_v1_dot_admin__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -61,6 +62,26 @@ class AdminServiceStub:
                 '/podium.v1.AdminService/ListAudit',
                 request_serializer=podium_dot_v1_dot_admin__audit__pb2.ListAuditRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_admin__audit__pb2.ListAuditResponse.FromString,
+                _registered_method=True)
+        self.RepairWorkflow = channel.unary_unary(
+                '/podium.v1.AdminService/RepairWorkflow',
+                request_serializer=podium_dot_v1_dot_admin__mend__pb2.RepairWorkflowRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__mend__pb2.RepairWorkflowResponse.FromString,
+                _registered_method=True)
+        self.VerifyPartitions = channel.unary_stream(
+                '/podium.v1.AdminService/VerifyPartitions',
+                request_serializer=podium_dot_v1_dot_admin__mend__pb2.VerifyPartitionsRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__mend__pb2.VerifyPartitionsResponse.FromString,
+                _registered_method=True)
+        self.PurgeWorkflow = channel.unary_unary(
+                '/podium.v1.AdminService/PurgeWorkflow',
+                request_serializer=podium_dot_v1_dot_admin__mend__pb2.PurgeWorkflowRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__mend__pb2.PurgeWorkflowResponse.FromString,
+                _registered_method=True)
+        self.SetLogLevel = channel.unary_unary(
+                '/podium.v1.AdminService/SetLogLevel',
+                request_serializer=podium_dot_v1_dot_admin__mend__pb2.SetLogLevelRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__mend__pb2.SetLogLevelResponse.FromString,
                 _registered_method=True)
 
 
@@ -149,6 +170,72 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RepairWorkflow(self, request, context):
+        """Mends one execution: ready entries, deadlines, slots and leases are made as its records say,
+        its tasks put into their queues, waiting effects carried out, and it is decided again. Says
+        what it changed, which is nothing where nothing was wrong. Safe to repeat.
+
+        Status codes:
+        - OK: it is as its records say.
+        - INVALID_ARGUMENT: no workflow id.
+        - NOT_FOUND: no execution has this id.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, its store does not answer, or the execution changes all
+        the time; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyPartitions(self, request, context):
+        """Compares every execution of the partitions with what else is stored and known of it, and tells
+        each difference, and the end of each partition. Mends them where it is asked to. It may be
+        called while the server works: what changes while it is looked at is looked at again.
+
+        Status codes:
+        - OK: all of them were looked at.
+        - INVALID_ARGUMENT: a partition is not within 0 to 255.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PurgeWorkflow(self, request, context):
+        """Removes one execution whatever its state, with its entries, effects, logs and archived copy. It
+        is terminated first, so that workers, children and parent hear of it; where that cannot be, it
+        is taken out as it is, its parent is told, and its children go on.
+
+        Status codes:
+        - OK: it is gone.
+        - INVALID_ARGUMENT: no workflow id.
+        - NOT_FOUND: neither an execution nor an archived copy has this id.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetLogLevel(self, request, context):
+        """Lets a logger of the server asked tell more or less for a while; it goes back by itself.
+
+        Status codes:
+        - OK: it is set.
+        - INVALID_ARGUMENT: no logger, no such level, or a time beyond 86,400 s.
+        - NOT_FOUND: no logger has this name.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -176,6 +263,26 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListAudit,
                     request_deserializer=podium_dot_v1_dot_admin__audit__pb2.ListAuditRequest.FromString,
                     response_serializer=podium_dot_v1_dot_admin__audit__pb2.ListAuditResponse.SerializeToString,
+            ),
+            'RepairWorkflow': grpc.unary_unary_rpc_method_handler(
+                    servicer.RepairWorkflow,
+                    request_deserializer=podium_dot_v1_dot_admin__mend__pb2.RepairWorkflowRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__mend__pb2.RepairWorkflowResponse.SerializeToString,
+            ),
+            'VerifyPartitions': grpc.unary_stream_rpc_method_handler(
+                    servicer.VerifyPartitions,
+                    request_deserializer=podium_dot_v1_dot_admin__mend__pb2.VerifyPartitionsRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__mend__pb2.VerifyPartitionsResponse.SerializeToString,
+            ),
+            'PurgeWorkflow': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeWorkflow,
+                    request_deserializer=podium_dot_v1_dot_admin__mend__pb2.PurgeWorkflowRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__mend__pb2.PurgeWorkflowResponse.SerializeToString,
+            ),
+            'SetLogLevel': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLogLevel,
+                    request_deserializer=podium_dot_v1_dot_admin__mend__pb2.SetLogLevelRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__mend__pb2.SetLogLevelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -314,6 +421,114 @@ class AdminService:
             '/podium.v1.AdminService/ListAudit',
             podium_dot_v1_dot_admin__audit__pb2.ListAuditRequest.SerializeToString,
             podium_dot_v1_dot_admin__audit__pb2.ListAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RepairWorkflow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/RepairWorkflow',
+            podium_dot_v1_dot_admin__mend__pb2.RepairWorkflowRequest.SerializeToString,
+            podium_dot_v1_dot_admin__mend__pb2.RepairWorkflowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyPartitions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/podium.v1.AdminService/VerifyPartitions',
+            podium_dot_v1_dot_admin__mend__pb2.VerifyPartitionsRequest.SerializeToString,
+            podium_dot_v1_dot_admin__mend__pb2.VerifyPartitionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PurgeWorkflow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/PurgeWorkflow',
+            podium_dot_v1_dot_admin__mend__pb2.PurgeWorkflowRequest.SerializeToString,
+            podium_dot_v1_dot_admin__mend__pb2.PurgeWorkflowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLogLevel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/SetLogLevel',
+            podium_dot_v1_dot_admin__mend__pb2.SetLogLevelRequest.SerializeToString,
+            podium_dot_v1_dot_admin__mend__pb2.SetLogLevelResponse.FromString,
             options,
             channel_credentials,
             insecure,

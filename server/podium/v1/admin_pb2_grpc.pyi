@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from podium.v1 import admin_audit_pb2 as _admin_audit_pb2
 from podium.v1 import admin_explain_pb2 as _admin_explain_pb2
+from podium.v1 import admin_mend_pb2 as _admin_mend_pb2
 from podium.v1 import admin_pb2 as _admin_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -96,6 +97,56 @@ class AdminServiceStub:
     - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
+    RepairWorkflow: _grpc.UnaryUnaryMultiCallable[_admin_mend_pb2.RepairWorkflowRequest, _admin_mend_pb2.RepairWorkflowResponse]
+    """Mends one execution: ready entries, deadlines, slots and leases are made as its records say,
+    its tasks put into their queues, waiting effects carried out, and it is decided again. Says
+    what it changed, which is nothing where nothing was wrong. Safe to repeat.
+
+    Status codes:
+    - OK: it is as its records say.
+    - INVALID_ARGUMENT: no workflow id.
+    - NOT_FOUND: no execution has this id.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, its store does not answer, or the execution changes all
+      the time; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    VerifyPartitions: _grpc.UnaryStreamMultiCallable[_admin_mend_pb2.VerifyPartitionsRequest, _admin_mend_pb2.VerifyPartitionsResponse]
+    """Compares every execution of the partitions with what else is stored and known of it, and tells
+    each difference, and the end of each partition. Mends them where it is asked to. It may be
+    called while the server works: what changes while it is looked at is looked at again.
+
+    Status codes:
+    - OK: all of them were looked at.
+    - INVALID_ARGUMENT: a partition is not within 0 to 255.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    PurgeWorkflow: _grpc.UnaryUnaryMultiCallable[_admin_mend_pb2.PurgeWorkflowRequest, _admin_mend_pb2.PurgeWorkflowResponse]
+    """Removes one execution whatever its state, with its entries, effects, logs and archived copy. It
+    is terminated first, so that workers, children and parent hear of it; where that cannot be, it
+    is taken out as it is, its parent is told, and its children go on.
+
+    Status codes:
+    - OK: it is gone.
+    - INVALID_ARGUMENT: no workflow id.
+    - NOT_FOUND: neither an execution nor an archived copy has this id.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    SetLogLevel: _grpc.UnaryUnaryMultiCallable[_admin_mend_pb2.SetLogLevelRequest, _admin_mend_pb2.SetLogLevelResponse]
+    """Lets a logger of the server asked tell more or less for a while; it goes back by itself.
+
+    Status codes:
+    - OK: it is set.
+    - INVALID_ARGUMENT: no logger, no such level, or a time beyond 86,400 s.
+    - NOT_FOUND: no logger has this name.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -161,6 +212,56 @@ class AdminServiceAsyncStub(AdminServiceStub):
     - INVALID_ARGUMENT: the window, the page size or the page token is unsound.
     - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
     - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    RepairWorkflow: _aio.UnaryUnaryMultiCallable[_admin_mend_pb2.RepairWorkflowRequest, _admin_mend_pb2.RepairWorkflowResponse]  # type: ignore[assignment]
+    """Mends one execution: ready entries, deadlines, slots and leases are made as its records say,
+    its tasks put into their queues, waiting effects carried out, and it is decided again. Says
+    what it changed, which is nothing where nothing was wrong. Safe to repeat.
+
+    Status codes:
+    - OK: it is as its records say.
+    - INVALID_ARGUMENT: no workflow id.
+    - NOT_FOUND: no execution has this id.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, its store does not answer, or the execution changes all
+      the time; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    VerifyPartitions: _aio.UnaryStreamMultiCallable[_admin_mend_pb2.VerifyPartitionsRequest, _admin_mend_pb2.VerifyPartitionsResponse]  # type: ignore[assignment]
+    """Compares every execution of the partitions with what else is stored and known of it, and tells
+    each difference, and the end of each partition. Mends them where it is asked to. It may be
+    called while the server works: what changes while it is looked at is looked at again.
+
+    Status codes:
+    - OK: all of them were looked at.
+    - INVALID_ARGUMENT: a partition is not within 0 to 255.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    PurgeWorkflow: _aio.UnaryUnaryMultiCallable[_admin_mend_pb2.PurgeWorkflowRequest, _admin_mend_pb2.PurgeWorkflowResponse]  # type: ignore[assignment]
+    """Removes one execution whatever its state, with its entries, effects, logs and archived copy. It
+    is terminated first, so that workers, children and parent hear of it; where that cannot be, it
+    is taken out as it is, its parent is told, and its children go on.
+
+    Status codes:
+    - OK: it is gone.
+    - INVALID_ARGUMENT: no workflow id.
+    - NOT_FOUND: neither an execution nor an archived copy has this id.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    SetLogLevel: _aio.UnaryUnaryMultiCallable[_admin_mend_pb2.SetLogLevelRequest, _admin_mend_pb2.SetLogLevelResponse]  # type: ignore[assignment]
+    """Lets a logger of the server asked tell more or less for a while; it goes back by itself.
+
+    Status codes:
+    - OK: it is set.
+    - INVALID_ARGUMENT: no logger, no such level, or a time beyond 86,400 s.
+    - NOT_FOUND: no logger has this name.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
 
@@ -255,6 +356,80 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         - INVALID_ARGUMENT: the window, the page size or the page token is unsound.
         - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
         - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def RepairWorkflow(
+        self,
+        request: _admin_mend_pb2.RepairWorkflowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_mend_pb2.RepairWorkflowResponse, _abc.Awaitable[_admin_mend_pb2.RepairWorkflowResponse]]:
+        """Mends one execution: ready entries, deadlines, slots and leases are made as its records say,
+        its tasks put into their queues, waiting effects carried out, and it is decided again. Says
+        what it changed, which is nothing where nothing was wrong. Safe to repeat.
+
+        Status codes:
+        - OK: it is as its records say.
+        - INVALID_ARGUMENT: no workflow id.
+        - NOT_FOUND: no execution has this id.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, its store does not answer, or the execution changes all
+          the time; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyPartitions(
+        self,
+        request: _admin_mend_pb2.VerifyPartitionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_admin_mend_pb2.VerifyPartitionsResponse], _abc.AsyncIterator[_admin_mend_pb2.VerifyPartitionsResponse]]:
+        """Compares every execution of the partitions with what else is stored and known of it, and tells
+        each difference, and the end of each partition. Mends them where it is asked to. It may be
+        called while the server works: what changes while it is looked at is looked at again.
+
+        Status codes:
+        - OK: all of them were looked at.
+        - INVALID_ARGUMENT: a partition is not within 0 to 255.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def PurgeWorkflow(
+        self,
+        request: _admin_mend_pb2.PurgeWorkflowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_mend_pb2.PurgeWorkflowResponse, _abc.Awaitable[_admin_mend_pb2.PurgeWorkflowResponse]]:
+        """Removes one execution whatever its state, with its entries, effects, logs and archived copy. It
+        is terminated first, so that workers, children and parent hear of it; where that cannot be, it
+        is taken out as it is, its parent is told, and its children go on.
+
+        Status codes:
+        - OK: it is gone.
+        - INVALID_ARGUMENT: no workflow id.
+        - NOT_FOUND: neither an execution nor an archived copy has this id.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def SetLogLevel(
+        self,
+        request: _admin_mend_pb2.SetLogLevelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_mend_pb2.SetLogLevelResponse, _abc.Awaitable[_admin_mend_pb2.SetLogLevelResponse]]:
+        """Lets a logger of the server asked tell more or less for a while; it goes back by itself.
+
+        Status codes:
+        - OK: it is set.
+        - INVALID_ARGUMENT: no logger, no such level, or a time beyond 86,400 s.
+        - NOT_FOUND: no logger has this name.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping.
         - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
