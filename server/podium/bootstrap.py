@@ -24,7 +24,8 @@ import uvloop
 from podium.api.health import Health
 from podium.api.server import build_server
 from podium.api.worker_service import WorkerService
-from podium.app.services import Services
+from podium.app.config_view import shown
+from podium.app.services import Place, Services
 from podium.app.start import StartWorkflow
 from podium.config import read_listen
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
@@ -38,8 +39,9 @@ from podium.runtime.lag import LoopLag
 from podium.runtime.local import LocalWorker
 from podium.runtime.service import Runtime
 from podium.runtime.service import Settings as RuntimeSettings
-from podium.runtime.stream import StreamHost, StreamLimits, TaskQueues
+from podium.runtime.stream import StreamHost, StreamLimits
 from podium.runtime.task_log import TaskLog
+from podium.runtime.task_queues import TaskQueues
 from podium.sandbox.pool import Sandbox
 from podium.store.port import StoreError
 from podium.stores import StoreUnknown, open_store
@@ -50,7 +52,8 @@ from podium.tasks.installed import SystemTaskUnsound, installed_tasks
 if TYPE_CHECKING:
     import grpc.aio
 
-    from podium.config import Http, Settings
+    from podium.app.config_view import Shown
+    from podium.config import Http, Name, Settings
     from podium.model.system_call import SystemCall
     from podium.runtime.link import Link
     from podium.runtime.local import Handler
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
     from podium.tasks.system import SystemTaskRunner
 
 LOG = logging.getLogger("podium.bootstrap")
+NO_ORIGINS: Final[Mapping[Name, str]] = {}
 STOPPING: Final = "the server stops"
 STREAMS_MS: Final = 1_500
 """After GoAway a worker has this long to bring its results; then its stream is ended."""
@@ -78,18 +82,18 @@ class CannotServe(Exception):
     """The server cannot start here; the text is one line for the operator."""
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, origins: Mapping[Name, str] = NO_ORIGINS) -> None:
     """Serve until SIGTERM or SIGINT. Raises CannotServe."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=LOG_LINE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
+        runner.run(_serve(settings, origins))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, origins: Mapping[Name, str]) -> None:
     over = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, over.set)
-    server = Server(settings)
+    server = Server(settings, origins)
     try:
         ports = await server.start()
         _announce(event="serving", **ports, store=settings.store.url)
@@ -120,7 +124,7 @@ def _announce(**event: str) -> None:
 class Server:
     """The parts of one process and the order of their life. Raises CannotServe when it is made."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, origins: Mapping[Name, str] = NO_ORIGINS) -> None:
         self._listen, self._http_listen = settings.grpc.listen, settings.gateway.listen
         try_port(GRPC, self._listen)
         if self._http_listen:
@@ -150,7 +154,7 @@ class Server:
             self._local_worker(self._run_http, "HTTP", settings.http.tasks_max),
             *(self._local_worker(own.run, own.task_type, own.tasks_max) for own in self._own_tasks),
         ]
-        self._services = services_of(self._runtime, registry)
+        self._services = services_of(self._runtime, registry, shown(settings, origins))
         self._task_log = TaskLog(self._store)
         self._streams = 0
         self._workers = WorkerService(
@@ -190,6 +194,7 @@ class Server:
             raise CannotServe(_no_port(GRPC, self._listen, "gRPC could not bind it")) from None
         await self._edge.start()
         host, _ = read_listen(self._listen)
+        self._services.place.address = f"{host}:{port}"
         return {"grpc": f"{host}:{port}", **await self._serve_http()}
 
     def listening(self) -> None:
@@ -313,7 +318,7 @@ def _no_port(listener: str, listen: str, reason: str) -> str:
     )
 
 
-def services_of(runtime: Runtime, registry: Registry) -> Services:
+def services_of(runtime: Runtime, registry: Registry, config: Sequence[Shown] = ()) -> Services:
     """What operations work with."""
     return Services(
         executor=runtime.executor,
@@ -325,6 +330,8 @@ def services_of(runtime: Runtime, registry: Registry) -> Services:
         watch=runtime.watch,
         parking=runtime.parking,
         runtime=runtime,
+        config=tuple(config),
+        place=Place(started_ms=runtime.clock.now_ms()),
     )
 
 

@@ -139,6 +139,26 @@ def read_settings(
     return settings
 
 
+def origins_of(
+    path: Path | None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[Name, str] | None = None,
+) -> dict[Name, str]:
+    """Where each setting is from that is not a default, as `read_settings` reads them: "file PATH",
+    "environment VARIABLE" or "command line". Raises SettingInvalid.
+    """
+    environment = os.environ if environment is None else environment
+    found: dict[Name, str] = {}
+    for section, table in ({} if path is None else _of_file(path)).items():
+        for key in table if isinstance(table, dict) else ():
+            found[section, key] = f"file {path}"
+    for section, key in _of_environment(environment):
+        found[section, key] = f"environment {f'{PREFIX}{section}_{key}'.upper()}"
+    found.update(dict.fromkeys(overrides or {}, "command line"))
+    return found
+
+
 def read_listen(text: str, setting: str = "grpc.listen") -> tuple[str, int]:
     """Host and port of the setting of that name. Raises SettingInvalid."""
     host, colon, port = text.rpartition(":")

@@ -14,8 +14,9 @@ from podium.app.start import StartWorkflow
 from podium.registry.registry import Registry
 from podium.runtime.clock import spawn
 from podium.runtime.service import Runtime, Settings
-from podium.runtime.stream import StreamHost, StreamLimits, TaskQueues
+from podium.runtime.stream import StreamHost, StreamLimits
 from podium.runtime.task_log import TaskLog
+from podium.runtime.task_queues import TaskQueues
 from podium.store.faulty import NO_FAULTS, FaultyStore
 from podium.store.port import StoreError
 from tests.simulation.actors import SimClock, SimIds, chance

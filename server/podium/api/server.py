@@ -15,6 +15,7 @@ from podium.api.admin_audit import AdminAudit
 from podium.api.admin_explain import AdminExplain
 from podium.api.admin_mend import AdminMend
 from podium.api.admin_service import AdminService
+from podium.api.admin_view import AdminView
 from podium.api.auditing import Auditor
 from podium.api.conductor_events import event_handler
 from podium.api.conductor_metadata import MetadataService
@@ -112,7 +113,9 @@ def build_server(
                 removal=removal,
                 streams=StartStreams(health.stopping),
             ).handler(),
-            AdminService(services.parking, admin_methods(services, removal)).handler(),
+            AdminService(
+                services.parking, admin_methods(services, removal, worker_service)
+            ).handler(),
             health.handler(SERVICES),
         )
     )
@@ -121,12 +124,15 @@ def build_server(
     return server
 
 
-def admin_methods(services: Services, removal: Removal) -> dict[str, Served]:
+def admin_methods(
+    services: Services, removal: Removal, worker_service: WorkerService
+) -> dict[str, Served]:
     """Methods of AdminService that have files of their own."""
     return {
         **AdminExplain(services).served(),
         **AdminAudit(services.runtime.audit).served(),
         **AdminMend(services, removal).served(),
+        **AdminView(services, worker_service.views).served(),
     }
 
 

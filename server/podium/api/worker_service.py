@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from podium.protocol.problem import EndCode
     from podium.runtime.link import Link
     from podium.runtime.stream import StreamHost
+    from podium.runtime.stream_view import StreamView
 
     Context = grpc.aio.ServicerContext[worker_pb2.WorkerFrame, worker_pb2.ServerFrame]
 
@@ -77,6 +78,10 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
     @property
     def stream_count(self) -> int:
         return len(self._hosts)
+
+    def views(self) -> list[StreamView]:
+        """The connected workers as they are now."""
+        return [host.view() for host in self._hosts]
 
     # The generated type knows generators only; a stream reads and writes whenever it must.
     async def Connect(  # noqa: N802 # pyright: ignore[reportIncompatibleMethodOverride]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from podium.app.config_view import Shown
     from podium.registry.registry import Registry
     from podium.runtime.clock import Clock, Ids
     from podium.runtime.executor import Executor
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     from podium.runtime.service import Runtime
     from podium.runtime.watch import Watch
     from podium.store.port import Store
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a server listens, once it does, and since when it is there (epoch ms)."""
+
+    address: str = ""
+    started_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +39,6 @@ class Services:
     parking: Parking
     runtime: Runtime
     """The whole of it, for those who look at a server or mend it (AdminService)."""
+    config: tuple[Shown, ...] = ()
+    """The configuration in force, as it may be shown."""
+    place: Place = field(default_factory=Place)

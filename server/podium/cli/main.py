@@ -59,7 +59,12 @@ def parser() -> argparse.ArgumentParser:
 
 def serve(options: argparse.Namespace) -> int:
     """`podium serve`."""
-    from podium.config import SettingInvalid, read_settings, to_toml  # noqa: PLC0415 - see above
+    from podium.config import (  # noqa: PLC0415 - see above
+        SettingInvalid,
+        origins_of,
+        read_settings,
+        to_toml,
+    )
 
     config: Path | None = options.config
     grpc: str | None = options.grpc
@@ -78,7 +83,7 @@ def serve(options: argparse.Namespace) -> int:
     from podium.bootstrap import CannotServe, run  # noqa: PLC0415 - see above
 
     try:
-        run(settings)
+        run(settings, origins_of(config, overrides=overrides))
     except CannotServe as problem:
         complain(str(problem))
         return WRONG

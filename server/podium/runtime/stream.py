@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 import msgspec
 
-from podium.engine.identity import split_task_id
 from podium.model.queue import Queue
 from podium.protocol.event import (
     CreditChanged,
@@ -38,8 +37,8 @@ from podium.protocol.frame import (
 from podium.protocol.problem import EndCode, ProtocolError
 from podium.protocol.session import Session, State
 from podium.runtime.leases import GRACE_MS
-from podium.runtime.letter import UnknownExecution
 from podium.runtime.link import LinkBroken
+from podium.runtime.stream_view import QueueCredit, StreamView
 from podium.store.port import StoreError
 
 if TYPE_CHECKING:
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
     from podium.model.queue import LeaseKind
     from podium.protocol.frame import Hello, Result, TaskLog, WorkerFrame
     from podium.runtime.clock import Clock
-    from podium.runtime.executor import Executor
     from podium.runtime.link import CreditDesk, LeaseDesk, Link
 
 ANSWERS_WAITING_MAX: Final = 20_000
@@ -99,6 +97,8 @@ class StreamHost:
     ) -> None:
         self.session = session
         self.worker_id = ""
+        self._sdk = ""
+        self._connected_ms = self._heard_ms = clock.now_ms()
         self._link = link
         self._dispatcher = dispatcher
         self._leases = leases
@@ -152,6 +152,20 @@ class StreamHost:
         self._credits_changed()
         self._outgoing.set()
 
+    def view(self) -> StreamView:
+        """As it is now."""
+        protocol = self._protocol
+        return StreamView(
+            worker_id=self.worker_id,
+            session=self.session,
+            sdk=self._sdk,
+            state=protocol.state.value,
+            connected_ms=self._connected_ms,
+            heard_ms=self._heard_ms,
+            queues=tuple(QueueCredit(each, self.credit(each)) for each in protocol.queues),
+            leases=tuple((each.task_id, each.lease_epoch) for each in protocol.out),
+        )
+
     # A dispatcher.Worker
 
     def credit(self, queue: Queue) -> int:
@@ -192,6 +206,7 @@ class StreamHost:
         try:
             while (frame := await self._link.receive()) is not None:
                 self._pings_unanswered = 0
+                self._heard_ms = self._clock.now_ms()
                 await self._take(frame)
                 self._outgoing.set()
                 await self._answers_wait()
@@ -212,7 +227,7 @@ class StreamHost:
                 self._apply(event)
 
     async def _greet(self, hello: Hello) -> None:
-        self.worker_id = hello.worker_id
+        self.worker_id, self._sdk = hello.worker_id, hello.sdk
         self._coupled = hello.tasks_max > 0
         self._stop_timer()
         resumed, lost = (
@@ -351,26 +366,6 @@ class StreamHost:
     def _credits_changed(self) -> None:
         for queue in self._protocol.queues:
             self._dispatcher.credit_changed(queue)
-
-
-class TaskQueues:
-    """Tells the queue of a lease that a worker came back with: its credit returns there."""
-
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-
-    async def of(self, lease: LeaseName) -> Queue | None:
-        """None where the task is gone. Raises StoreError."""
-        parts = split_task_id(lease.task_id)
-        if parts is None:
-            return None
-        workflow_id, key, _ = parts
-        try:
-            entry = await self._executor.read_task(workflow_id, lease.task_id)
-        except UnknownExecution:
-            return None
-        task = entry.records.tasks.get(key)
-        return None if task is None or task.id != lease.task_id else task.queue
 
 
 def hand_out_of(task: TaskRecord, header: ExecutionHeader) -> HandOut:

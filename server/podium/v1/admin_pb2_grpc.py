@@ -7,6 +7,7 @@ from podium.v1 import admin_audit_pb2 as podium_dot_v1_dot_admin__audit__pb2
 from podium.v1 import admin_explain_pb2 as podium_dot_v1_dot_admin__explain__pb2
 from podium.v1 import admin_mend_pb2 as podium_dot_v1_dot_admin__mend__pb2
 from podium.v1 import admin_pb2 as podium_dot_v1_dot_admin__pb2
+from podium.v1 import admin_view_pb2 as podium_dot_v1_dot_admin__view__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -82,6 +83,21 @@ class AdminServiceStub:
                 '/podium.v1.AdminService/SetLogLevel',
                 request_serializer=podium_dot_v1_dot_admin__mend__pb2.SetLogLevelRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_admin__mend__pb2.SetLogLevelResponse.FromString,
+                _registered_method=True)
+        self.GetConfig = channel.unary_unary(
+                '/podium.v1.AdminService/GetConfig',
+                request_serializer=podium_dot_v1_dot_admin__view__pb2.GetConfigRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__view__pb2.GetConfigResponse.FromString,
+                _registered_method=True)
+        self.ListMembers = channel.unary_unary(
+                '/podium.v1.AdminService/ListMembers',
+                request_serializer=podium_dot_v1_dot_admin__view__pb2.ListMembersRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__view__pb2.ListMembersResponse.FromString,
+                _registered_method=True)
+        self.ListWorkers = channel.unary_unary(
+                '/podium.v1.AdminService/ListWorkers',
+                request_serializer=podium_dot_v1_dot_admin__view__pb2.ListWorkersRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__view__pb2.ListWorkersResponse.FromString,
                 _registered_method=True)
 
 
@@ -236,6 +252,51 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetConfig(self, request, context):
+        """Tells the configuration in force on the server asked, and where each value came from. Secrets
+        are not told.
+
+        Status codes:
+        - OK: every setting.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMembers(self, request, context):
+        """Lists the servers over this store: those that live, and those that died and are not forgotten
+        yet, since something of theirs is still to be taken over.
+
+        Status codes:
+        - OK: all of them, by incarnation.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWorkers(self, request, context):
+        """Lists the workers of the server asked: its streams, with credits and tasks in hand, and by queue
+        those who wait without one.
+
+        Status codes:
+        - OK: all of them.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -283,6 +344,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.SetLogLevel,
                     request_deserializer=podium_dot_v1_dot_admin__mend__pb2.SetLogLevelRequest.FromString,
                     response_serializer=podium_dot_v1_dot_admin__mend__pb2.SetLogLevelResponse.SerializeToString,
+            ),
+            'GetConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConfig,
+                    request_deserializer=podium_dot_v1_dot_admin__view__pb2.GetConfigRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__view__pb2.GetConfigResponse.SerializeToString,
+            ),
+            'ListMembers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMembers,
+                    request_deserializer=podium_dot_v1_dot_admin__view__pb2.ListMembersRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__view__pb2.ListMembersResponse.SerializeToString,
+            ),
+            'ListWorkers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWorkers,
+                    request_deserializer=podium_dot_v1_dot_admin__view__pb2.ListWorkersRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__view__pb2.ListWorkersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -529,6 +605,87 @@ class AdminService:
             '/podium.v1.AdminService/SetLogLevel',
             podium_dot_v1_dot_admin__mend__pb2.SetLogLevelRequest.SerializeToString,
             podium_dot_v1_dot_admin__mend__pb2.SetLogLevelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/GetConfig',
+            podium_dot_v1_dot_admin__view__pb2.GetConfigRequest.SerializeToString,
+            podium_dot_v1_dot_admin__view__pb2.GetConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMembers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/ListMembers',
+            podium_dot_v1_dot_admin__view__pb2.ListMembersRequest.SerializeToString,
+            podium_dot_v1_dot_admin__view__pb2.ListMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWorkers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/ListWorkers',
+            podium_dot_v1_dot_admin__view__pb2.ListWorkersRequest.SerializeToString,
+            podium_dot_v1_dot_admin__view__pb2.ListWorkersResponse.FromString,
             options,
             channel_credentials,
             insecure,

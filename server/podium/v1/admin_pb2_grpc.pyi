@@ -9,6 +9,7 @@ from podium.v1 import admin_audit_pb2 as _admin_audit_pb2
 from podium.v1 import admin_explain_pb2 as _admin_explain_pb2
 from podium.v1 import admin_mend_pb2 as _admin_mend_pb2
 from podium.v1 import admin_pb2 as _admin_pb2
+from podium.v1 import admin_view_pb2 as _admin_view_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -147,6 +148,39 @@ class AdminServiceStub:
     - UNAVAILABLE: the server is stopping.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
+    GetConfig: _grpc.UnaryUnaryMultiCallable[_admin_view_pb2.GetConfigRequest, _admin_view_pb2.GetConfigResponse]
+    """Tells the configuration in force on the server asked, and where each value came from. Secrets
+    are not told.
+
+    Status codes:
+    - OK: every setting.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    ListMembers: _grpc.UnaryUnaryMultiCallable[_admin_view_pb2.ListMembersRequest, _admin_view_pb2.ListMembersResponse]
+    """Lists the servers over this store: those that live, and those that died and are not forgotten
+    yet, since something of theirs is still to be taken over.
+
+    Status codes:
+    - OK: all of them, by incarnation.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    ListWorkers: _grpc.UnaryUnaryMultiCallable[_admin_view_pb2.ListWorkersRequest, _admin_view_pb2.ListWorkersResponse]
+    """Lists the workers of the server asked: its streams, with credits and tasks in hand, and by queue
+    those who wait without one.
+
+    Status codes:
+    - OK: all of them.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -260,6 +294,39 @@ class AdminServiceAsyncStub(AdminServiceStub):
     - OK: it is set.
     - INVALID_ARGUMENT: no logger, no such level, or a time beyond 86,400 s.
     - NOT_FOUND: no logger has this name.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    GetConfig: _aio.UnaryUnaryMultiCallable[_admin_view_pb2.GetConfigRequest, _admin_view_pb2.GetConfigResponse]  # type: ignore[assignment]
+    """Tells the configuration in force on the server asked, and where each value came from. Secrets
+    are not told.
+
+    Status codes:
+    - OK: every setting.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    ListMembers: _aio.UnaryUnaryMultiCallable[_admin_view_pb2.ListMembersRequest, _admin_view_pb2.ListMembersResponse]  # type: ignore[assignment]
+    """Lists the servers over this store: those that live, and those that died and are not forgotten
+    yet, since something of theirs is still to be taken over.
+
+    Status codes:
+    - OK: all of them, by incarnation.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    ListWorkers: _aio.UnaryUnaryMultiCallable[_admin_view_pb2.ListWorkersRequest, _admin_view_pb2.ListWorkersResponse]  # type: ignore[assignment]
+    """Lists the workers of the server asked: its streams, with credits and tasks in hand, and by queue
+    those who wait without one.
+
+    Status codes:
+    - OK: all of them.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
     - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
     - UNAVAILABLE: the server is stopping.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
@@ -428,6 +495,57 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         - OK: it is set.
         - INVALID_ARGUMENT: no logger, no such level, or a time beyond 86,400 s.
         - NOT_FOUND: no logger has this name.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def GetConfig(
+        self,
+        request: _admin_view_pb2.GetConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_view_pb2.GetConfigResponse, _abc.Awaitable[_admin_view_pb2.GetConfigResponse]]:
+        """Tells the configuration in force on the server asked, and where each value came from. Secrets
+        are not told.
+
+        Status codes:
+        - OK: every setting.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def ListMembers(
+        self,
+        request: _admin_view_pb2.ListMembersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_view_pb2.ListMembersResponse, _abc.Awaitable[_admin_view_pb2.ListMembersResponse]]:
+        """Lists the servers over this store: those that live, and those that died and are not forgotten
+        yet, since something of theirs is still to be taken over.
+
+        Status codes:
+        - OK: all of them, by incarnation.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def ListWorkers(
+        self,
+        request: _admin_view_pb2.ListWorkersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_view_pb2.ListWorkersResponse, _abc.Awaitable[_admin_view_pb2.ListWorkersResponse]]:
+        """Lists the workers of the server asked: its streams, with credits and tasks in hand, and by queue
+        those who wait without one.
+
+        Status codes:
+        - OK: all of them.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
         - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
         - UNAVAILABLE: the server is stopping.
         - INTERNAL: a fault of the server; the text tells nothing of its insides.
