@@ -50,6 +50,8 @@ from podium.tasks.http import HttpSettings, HttpTask
 from podium.tasks.installed import SystemTaskUnsound, installed_tasks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import grpc.aio
 
     from podium.app.config_view import Shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
@@ -51,10 +51,10 @@ def part_of(edge: Edge, workflow_id: str) -> Part:
     return edge.store.parts[partition_of(workflow_id)]
 
 
-async def damage(edge: Edge, workflow_id: str, **change: object) -> None:
+async def damage(edge: Edge, workflow_id: str, **change: Any) -> None:
     """Change what stands beside the records, as a fault of a store would."""
     version = edge.store.executions[workflow_id].version
-    commit = Commit(workflow_id=workflow_id, version=version, **change)  # pyright: ignore[reportArgumentType]
+    commit = Commit(workflow_id=workflow_id, version=version, **change)
     await edge.store.commit([commit])
     edge.runtime.executor.forget(workflow_id)
 

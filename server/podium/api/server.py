@@ -113,9 +113,7 @@ def build_server(
                 removal=removal,
                 streams=StartStreams(health.stopping),
             ).handler(),
-            AdminService(
-                services.parking, admin_methods(services, removal, worker_service)
-            ).handler(),
+            admin_handler(services, removal, worker_service),
             health.handler(SERVICES),
         )
     )
@@ -124,16 +122,17 @@ def build_server(
     return server
 
 
-def admin_methods(
+def admin_handler(
     services: Services, removal: Removal, worker_service: WorkerService
-) -> dict[str, Served]:
-    """Methods of AdminService that have files of their own."""
-    return {
+) -> grpc.GenericRpcHandler:
+    """AdminService, most of whose methods have files of their own."""
+    others: dict[str, Served] = {
         **AdminExplain(services).served(),
         **AdminAudit(services.runtime.audit).served(),
         **AdminMend(services, removal).served(),
         **AdminView(services, worker_service.views).served(),
     }
+    return AdminService(services.parking, others).handler()
 
 
 def anonymous() -> str:

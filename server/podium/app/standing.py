@@ -69,6 +69,33 @@ class Mend(msgspec.Struct, frozen=True):
 NOTHING: Final = Mend()
 
 
+class Changes:
+    """A Mend that is being put together."""
+
+    def __init__(self) -> None:
+        self.ready: list[Ready] = []
+        self.unready: list[str] = []
+        self.armed: list[Deadline] = []
+        self.disarmed: list[tuple[str, DeadlineKind]] = []
+        self.slots: list[tuple[str, Queue]] = []
+        self.unslotted: list[tuple[str, Queue]] = []
+        self.held: list[tuple[str, str]] = []
+        self.unheld: list[tuple[str, str]] = []
+
+    def mend(self) -> Mend:
+        """All of it."""
+        return Mend(
+            ready=tuple(self.ready),
+            unready=tuple(self.unready),
+            armed=tuple(self.armed),
+            disarmed=tuple(self.disarmed),
+            slots=tuple(self.slots),
+            unslotted=tuple(self.unslotted),
+            held=tuple(self.held),
+            unheld=tuple(self.unheld),
+        )
+
+
 class Comparison:
     """Takes an execution's tasks one after the other; what is left of the entries is too much."""
 
@@ -77,9 +104,11 @@ class Comparison:
         self._ready = {each.task_id: each for each in entries.ready}
         self._slots = dict(entries.slots)
         self._held = {task_id: incarnation for incarnation, task_id in entries.held}
-        self._due = {(each.task_id, each.kind): each for each in entries.due}
+        self._due: dict[tuple[str, DeadlineKind], Deadline] = {
+            (each.task_id, each.kind): each for each in entries.due
+        }
         self.findings: list[Finding] = []
-        self._put: dict[str, list[object]] = {name: [] for name in Mend.__struct_fields__}
+        self._changes = Changes()
         self.expected_ready: list[Ready] = []
         """Tasks that must be in their queues."""
 
@@ -110,17 +139,17 @@ class Comparison:
         """All that is to be mended, once every task was taken."""
         for ready in self._ready.values():
             self._extra(FindingKind.READY_EXTRA, ready.task_id, text_of(ready.queue))
-            self._put["unready"].append(ready.task_id)
+            self._changes.unready.append(ready.task_id)
         for task_id, queue in self._slots.items():
             self._extra(FindingKind.SLOT_EXTRA, task_id, text_of(queue))
-            self._put["unslotted"].append((task_id, queue))
+            self._changes.unslotted.append((task_id, queue))
         for task_id, incarnation in self._held.items():
             self._extra(FindingKind.HELD_EXTRA, task_id, incarnation)
-            self._put["unheld"].append((incarnation, task_id))
+            self._changes.unheld.append((incarnation, task_id))
         for (task_id, kind), deadline in self._due.items():
             self._extra(FindingKind.DEADLINE_EXTRA, task_id, deadline_text(deadline))
-            self._put["disarmed"].append((task_id, kind))
-        return Mend(**{name: tuple(each) for name, each in self._put.items()})  # pyright: ignore[reportArgumentType] - each list holds what its field does
+            self._changes.disarmed.append((task_id, kind))
+        return self._changes.mend()
 
     def _readiness(self, ready: Ready | None) -> None:
         if ready is None:
@@ -134,7 +163,7 @@ class Comparison:
                 ready_text(ready),
                 "" if found is None else ready_text(found),
             )
-            self._put["ready"].append(ready)
+            self._changes.ready.append(ready)
 
     def _deadline(self, deadline: Deadline) -> None:
         found = self._due.pop((deadline.task_id, deadline.kind), None)
@@ -145,22 +174,22 @@ class Comparison:
                 deadline_text(deadline),
                 "" if found is None else deadline_text(found),
             )
-            self._put["armed"].append(deadline)
+            self._changes.armed.append(deadline)
 
     def _slot(self, task_id: str, queue: Queue) -> None:
         found = self._slots.pop(task_id, None)
         if found != queue:
             text = "" if found is None else text_of(found)
             self._differs(FindingKind.SLOT_MISSING, task_id, text_of(queue), text)
-            self._put["slots"].append((task_id, queue))
+            self._changes.slots.append((task_id, queue))
 
     def _holding(self, task_id: str, incarnation: str) -> None:
         found = self._held.pop(task_id, None)
         if found != incarnation:
             self._differs(FindingKind.HELD_MISSING, task_id, incarnation, found or "")
-            self._put["held"].append((incarnation, task_id))
+            self._changes.held.append((incarnation, task_id))
             if found is not None:
-                self._put["unheld"].append((found, task_id))
+                self._changes.unheld.append((found, task_id))
 
     def _differs(self, kind: FindingKind, task_id: str, expected: str, found: str) -> None:
         self.findings.append(Finding(kind, self._id, task_id, expected, found or "none"))
