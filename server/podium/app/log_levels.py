@@ -57,12 +57,6 @@ class LogLevels:
         self._changed[name] = (original, timer)
         return LevelSet(before, level, self._clock.now_ms() + seconds * 1000)
 
-    def restore(self) -> None:
-        """All at once: the server stops."""
-        for name, (_, timer) in list(self._changed.items()):
-            timer.cancel()
-            self._back(name)
-
     def _back(self, name: str) -> None:
         original, _ = self._changed.pop(name)
         find(name).setLevel(original)

@@ -283,8 +283,8 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListWorkers(self, request, context):
-        """Lists the workers of the server asked: its streams, with credits and tasks in hand, and by queue
-        those who wait without one.
+        """Lists the workers of the server asked: its streams, with credits and tasks in hand, and by
+        queue those who wait without one.
 
         Status codes:
         - OK: all of them.

@@ -171,8 +171,8 @@ class AdminServiceStub:
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_admin_view_pb2.ListWorkersRequest, _admin_view_pb2.ListWorkersResponse]
-    """Lists the workers of the server asked: its streams, with credits and tasks in hand, and by queue
-    those who wait without one.
+    """Lists the workers of the server asked: its streams, with credits and tasks in hand, and by
+    queue those who wait without one.
 
     Status codes:
     - OK: all of them.
@@ -321,8 +321,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     ListWorkers: _aio.UnaryUnaryMultiCallable[_admin_view_pb2.ListWorkersRequest, _admin_view_pb2.ListWorkersResponse]  # type: ignore[assignment]
-    """Lists the workers of the server asked: its streams, with credits and tasks in hand, and by queue
-    those who wait without one.
+    """Lists the workers of the server asked: its streams, with credits and tasks in hand, and by
+    queue those who wait without one.
 
     Status codes:
     - OK: all of them.
@@ -540,8 +540,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_view_pb2.ListWorkersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_view_pb2.ListWorkersResponse, _abc.Awaitable[_admin_view_pb2.ListWorkersResponse]]:
-        """Lists the workers of the server asked: its streams, with credits and tasks in hand, and by queue
-        those who wait without one.
+        """Lists the workers of the server asked: its streams, with credits and tasks in hand, and by
+        queue those who wait without one.
 
         Status codes:
         - OK: all of them.
