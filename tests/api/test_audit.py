@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Any
 
+import grpc
+import grpc.aio
 import pytest
 
-from podium.api.auditing import is_audited
+from podium.api.auditing import Auditor, is_audited
 from podium.api.server import SERVICES
 from podium.conductor import definition_pb2 as definition
 from podium.conductor import metadata_service_pb2 as metadata
 from podium.conductor import workflow_service_pb2 as workflow
 from podium.model.audit import AuditRecord
 from podium.runtime.audit import WAITING_MAX
+from podium.runtime.clock import SystemClock
 from podium.store.port import StoreUnavailable
 from podium.v1 import admin_audit_pb2 as pb
 from podium.v1 import admin_pb2, workflow_pb2
 from tests.api.calls import WORKFLOWS, refusal, simple
 from tests.api.edge import Edge
 from tests.api.test_flow import completed, polled, registered, started
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 PATH = "/podium.v1.AdminService/ListAudit"
 
@@ -183,3 +190,40 @@ def test_what_is_audited_is_what_changes_and_is_not_the_work() -> None:
     assert not is_audited("/grpc.health.v1.Health/Check")
     assert not is_audited("/podium.v1.WorkflowService/StartWorkflows")
     assert "podium.v1.AdminService" in SERVICES
+
+
+class Trail:
+    """In place of the log: what was put on it."""
+
+    incarnation = "inc"
+
+    def __init__(self) -> None:
+        self.news = asyncio.Event()
+        self.kept: list[AuditRecord] = []
+
+    def put(self, record: AuditRecord) -> None:
+        self.kept.append(record)
+        self.news.set()
+
+
+async def test_a_stream_that_its_client_breaks_off_is_on_the_trail_and_harms_nobody() -> None:
+    async def endless(request: bytes, context: object) -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+
+    trail: Any = Trail()
+    server = grpc.aio.server(interceptors=[Auditor(trail, SystemClock(), lambda: "me")])
+    made = grpc.unary_stream_rpc_method_handler(endless)
+    handler = grpc.method_handlers_generic_handler("podium.v1.AdminService", {"Stream": made})
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    for _ in range(10):
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = channel.unary_stream("/podium.v1.AdminService/Stream")(b"")
+            assert await call.read() == b"x"
+            call.cancel()
+        await trail.news.wait()
+        trail.news.clear()
+    await server.stop(None)
+    assert {(each.code, "127.0.0.1" in each.peer) for each in trail.kept} == {("CANCELLED", True)}

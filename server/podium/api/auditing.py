@@ -42,6 +42,7 @@ WORK: Final = frozenset(
         "/conductor.grpc.tasks.TaskService/UpdateTask",
         "/conductor.grpc.tasks.TaskService/AddLog",
         "/podium.v1.WorkerService/Connect",
+        "/podium.v1.WorkflowService/StreamStarts",
     }
 )
 STARTS: Final = "StartWorkflow"
@@ -100,46 +101,48 @@ class Auditor(grpc.aio.ServerInterceptor):
 
     def _one(self, method: str, behaviour: Answers) -> Answers:
         async def call(request: object, context: Context) -> object:
+            peer = context.peer() or ""
             try:
                 answer = await behaviour(request, context)
             except BaseException as error:
-                await self._failed(method, request, context, error)
+                await self._failed(method, request, peer, error)
                 raise
-            await self._log.keep(self._record(method, request, context, "OK"))
+            await self._log.keep(self._record(method, request, peer, "OK"))
             return answer
 
         return call
 
     def _many(self, method: str, behaviour: Generates) -> Generates:
         async def call(request: object, context: Context) -> AsyncGenerator[object]:
+            # Asked now: a generator that is broken off is closed when its call is over, and then
+            # the question ends the process with a segmentation fault (grpcio 1.85).
+            peer = context.peer() or ""
             try:
                 async for answer in behaviour(request, context):
                     yield answer
             except BaseException as error:
-                await self._failed(method, request, context, error)
+                await self._failed(method, request, peer, error)
                 raise
-            await self._log.keep(self._record(method, request, context, "OK"))
+            await self._log.keep(self._record(method, request, peer, "OK"))
 
         return call
 
-    async def _failed(
-        self, method: str, request: object, context: Context, error: BaseException
-    ) -> None:
+    async def _failed(self, method: str, request: object, peer: str, error: BaseException) -> None:
         """A caller that went away is not waited for."""
         if isinstance(error, Exception):
             status = status_of(error)
             code = grpc.StatusCode.INTERNAL if status is None else status[0]
-            await self._log.keep(self._record(method, request, context, code.name))
+            await self._log.keep(self._record(method, request, peer, code.name))
         elif isinstance(error, (asyncio.CancelledError, GeneratorExit)):
-            self._log.put(self._record(method, request, context, "CANCELLED"))
+            self._log.put(self._record(method, request, peer, "CANCELLED"))
 
-    def _record(self, method: str, request: object, context: Context, code: str) -> AuditRecord:
+    def _record(self, method: str, request: object, peer: str, code: str) -> AuditRecord:
         names = list(names_in(request)) if isinstance(request, Message) else []
         return AuditRecord(
             at_ms=self._clock.now_ms(),
             method=method.removeprefix("/"),
             principal=self._principal(),
-            peer=context.peer() or "",
+            peer=peer,
             names=tuple(names[:NAMES_MAX]),
             more=max(len(names) - NAMES_MAX, 0),
             code=code,
