@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from podium.api.frames import server_message_of, worker_frame_of
+from podium.protocol.problem import ProtocolError
 from podium.runtime.link import LinkBroken
 from podium.v1 import worker_pb2, worker_pb2_grpc
 
@@ -45,6 +47,8 @@ class CallLink:
             message = await self._context.read()
         except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
             raise LinkBroken from error
+        except DecodeError:
+            raise ProtocolError("expected a WorkerFrame, found bytes that are none") from None
         if message is grpc.aio.EOF:
             return None
         return worker_frame_of(message, self._payload_bytes_limit)

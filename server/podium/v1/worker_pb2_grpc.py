@@ -52,11 +52,11 @@ class WorkerServiceServicer:
 
         Status codes:
         - OK: the worker half-closed, and everything received was answered.
-        - INVALID_ARGUMENT: the first frame has no Hello, or a later one has another; Hello lacks a
-        worker id or task types, names a queue or a task in hand twice, or has a negative maximum; a
-        name is over 255 characters or has control characters or braces; a task id is over 512
-        characters; a Credit is for a queue that Hello does not name, or makes its credits exceed
-        1,000,000. The text names the item. Do not reconnect unchanged.
+        - INVALID_ARGUMENT: a frame is no message of this type; the first has no Hello, or a later one
+        has another; Hello lacks a worker id or task types, names a queue or a task in hand twice, or
+        has a negative maximum; a name is over 255 characters or has control characters or braces; a
+        task id is over 512 characters; a Credit is for a queue that Hello does not name, or makes
+        its credits exceed 1,000,000. The text names the item. Do not reconnect unchanged.
         - DEADLINE_EXCEEDED: no Hello came within 5 s.
         - CANCELLED: the worker cancelled the call; as a broken stream.
         - RESOURCE_EXHAUSTED: the server has as many streams as it takes (5,000); or a frame is over
