@@ -189,10 +189,18 @@ class WorkflowServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveWorkflow(self, request, context):
-        """Removes an execution, archiving it if asked to.
+        """Removes an execution, archiving it if asked to. One that runs is ended first, and goes when its
+        workers, children and parent were told (S-148, S-149).
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: it is gone, or its copy is all that is left.
+        - INVALID_ARGUMENT: the workflow id is empty, or archiving is asked for and it runs.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it is parked.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, its store does not answer, or somebody cannot be told
+        yet; try again.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,10 +217,16 @@ class WorkflowServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DecideWorkflow(self, request, context):
-        """Looks at an execution again.
+        """Looks whether an execution is there: each commit decides all that follows, so there is nothing
+        to decide (S-154).
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: it is there.
+        - INVALID_ARGUMENT: the workflow id is empty.
+        - NOT_FOUND: no execution has this id.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -222,7 +236,14 @@ class WorkflowServiceServicer:
         """Stops scheduling further tasks.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: it is PAUSED; also when it was before.
+        - INVALID_ARGUMENT: the workflow id is empty.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it has ended, or is parked.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+        unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -232,7 +253,14 @@ class WorkflowServiceServicer:
         """Goes on with a paused execution.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: it is RUNNING, and what fell due meanwhile is decided.
+        - INVALID_ARGUMENT: the workflow id is empty.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it is not PAUSED, or is parked.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+        unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -242,7 +270,15 @@ class WorkflowServiceServicer:
         """Lets an execution pass over a task.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the task is or will be SKIPPED.
+        - INVALID_ARGUMENT: the workflow id is empty, the input or output is unsound, or the workflow
+        has no such task, or one that cannot be skipped.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it is not RUNNING or is parked, or the task was scheduled already.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+        unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -252,7 +288,16 @@ class WorkflowServiceServicer:
         """Runs an execution again, from its start or from a task.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: it runs again, under its id.
+        - INVALID_ARGUMENT: the workflow id is empty, it has no such task, or the inputs are unsound or
+        have nothing to go to.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it or the child with the task has not ended, or is parked; or the rerun
+        would end again at once.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+        unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -262,7 +307,15 @@ class WorkflowServiceServicer:
         """Runs an ended execution again from its start.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: it runs again, under its id.
+        - INVALID_ARGUMENT: the workflow id is empty.
+        - NOT_FOUND: no execution has this id, no definition its name, or its definition is not
+        restartable.
+        - FAILED_PRECONDITION: it has not ended, or is parked.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+        unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -272,7 +325,14 @@ class WorkflowServiceServicer:
         """Retries the failed tasks of an ended execution.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: it runs again, from what failed on.
+        - INVALID_ARGUMENT: the workflow id is empty.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it has not ended, COMPLETED, has nothing to retry, or is parked.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+        unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -282,7 +342,14 @@ class WorkflowServiceServicer:
         """Makes waiting callbacks due at once.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: they are due.
+        - INVALID_ARGUMENT: the workflow id is empty.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it has ended, or is parked.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+        unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

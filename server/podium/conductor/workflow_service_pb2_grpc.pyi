@@ -79,10 +79,18 @@ class WorkflowServiceStub:
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     RemoveWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.RemoveWorkflowRequest, _workflow_service_pb2.RemoveWorkflowResponse]
-    """Removes an execution, archiving it if asked to.
+    """Removes an execution, archiving it if asked to. One that runs is ended first, and goes when its
+    workers, children and parent were told (S-148, S-149).
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: it is gone, or its copy is all that is left.
+    - INVALID_ARGUMENT: the workflow id is empty, or archiving is asked for and it runs.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it is parked.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, its store does not answer, or somebody cannot be told
+      yet; try again.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetRunningWorkflows: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.GetRunningWorkflowsRequest, _workflow_service_pb2.GetRunningWorkflowsResponse]
     """Lists ids of running executions.
@@ -91,52 +99,111 @@ class WorkflowServiceStub:
     - UNIMPLEMENTED: always; this version of Podium does not serve it.
     """
     DecideWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.DecideWorkflowRequest, _workflow_service_pb2.DecideWorkflowResponse]
-    """Looks at an execution again.
+    """Looks whether an execution is there: each commit decides all that follows, so there is nothing
+    to decide (S-154).
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: it is there.
+    - INVALID_ARGUMENT: the workflow id is empty.
+    - NOT_FOUND: no execution has this id.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     PauseWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.PauseWorkflowRequest, _workflow_service_pb2.PauseWorkflowResponse]
     """Stops scheduling further tasks.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: it is PAUSED; also when it was before.
+    - INVALID_ARGUMENT: the workflow id is empty.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it has ended, or is parked.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+      unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     ResumeWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.ResumeWorkflowRequest, _workflow_service_pb2.ResumeWorkflowResponse]
     """Goes on with a paused execution.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: it is RUNNING, and what fell due meanwhile is decided.
+    - INVALID_ARGUMENT: the workflow id is empty.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it is not PAUSED, or is parked.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+      unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     SkipTaskFromWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.SkipTaskRequest, _workflow_service_pb2.SkipTaskResponse]
     """Lets an execution pass over a task.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the task is or will be SKIPPED.
+    - INVALID_ARGUMENT: the workflow id is empty, the input or output is unsound, or the workflow
+      has no such task, or one that cannot be skipped.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it is not RUNNING or is parked, or the task was scheduled already.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+      unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     RerunWorkflow: _grpc.UnaryUnaryMultiCallable[_request_pb2.RerunWorkflowRequest, _workflow_service_pb2.RerunWorkflowResponse]
     """Runs an execution again, from its start or from a task.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: it runs again, under its id.
+    - INVALID_ARGUMENT: the workflow id is empty, it has no such task, or the inputs are unsound or
+      have nothing to go to.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it or the child with the task has not ended, or is parked; or the rerun
+      would end again at once.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+      unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     RestartWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.RestartWorkflowRequest, _workflow_service_pb2.RestartWorkflowResponse]
     """Runs an ended execution again from its start.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: it runs again, under its id.
+    - INVALID_ARGUMENT: the workflow id is empty.
+    - NOT_FOUND: no execution has this id, no definition its name, or its definition is not
+      restartable.
+    - FAILED_PRECONDITION: it has not ended, or is parked.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+      unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     RetryWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.RetryWorkflowRequest, _workflow_service_pb2.RetryWorkflowResponse]
     """Retries the failed tasks of an ended execution.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: it runs again, from what failed on.
+    - INVALID_ARGUMENT: the workflow id is empty.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it has not ended, COMPLETED, has nothing to retry, or is parked.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+      unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     ResetWorkflowCallbacks: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.ResetWorkflowCallbacksRequest, _workflow_service_pb2.ResetWorkflowCallbacksResponse]
     """Makes waiting callbacks due at once.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: they are due.
+    - INVALID_ARGUMENT: the workflow id is empty.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it has ended, or is parked.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+      unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     TerminateWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.TerminateWorkflowRequest, _workflow_service_pb2.TerminateWorkflowResponse]
     """Ends an execution: open tasks are canceled, children are terminated, no failure workflow runs
@@ -226,10 +293,18 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     RemoveWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.RemoveWorkflowRequest, _workflow_service_pb2.RemoveWorkflowResponse]  # type: ignore[assignment]
-    """Removes an execution, archiving it if asked to.
+    """Removes an execution, archiving it if asked to. One that runs is ended first, and goes when its
+    workers, children and parent were told (S-148, S-149).
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: it is gone, or its copy is all that is left.
+    - INVALID_ARGUMENT: the workflow id is empty, or archiving is asked for and it runs.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it is parked.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, its store does not answer, or somebody cannot be told
+      yet; try again.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetRunningWorkflows: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.GetRunningWorkflowsRequest, _workflow_service_pb2.GetRunningWorkflowsResponse]  # type: ignore[assignment]
     """Lists ids of running executions.
@@ -238,52 +313,111 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     - UNIMPLEMENTED: always; this version of Podium does not serve it.
     """
     DecideWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.DecideWorkflowRequest, _workflow_service_pb2.DecideWorkflowResponse]  # type: ignore[assignment]
-    """Looks at an execution again.
+    """Looks whether an execution is there: each commit decides all that follows, so there is nothing
+    to decide (S-154).
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: it is there.
+    - INVALID_ARGUMENT: the workflow id is empty.
+    - NOT_FOUND: no execution has this id.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     PauseWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.PauseWorkflowRequest, _workflow_service_pb2.PauseWorkflowResponse]  # type: ignore[assignment]
     """Stops scheduling further tasks.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: it is PAUSED; also when it was before.
+    - INVALID_ARGUMENT: the workflow id is empty.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it has ended, or is parked.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+      unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     ResumeWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.ResumeWorkflowRequest, _workflow_service_pb2.ResumeWorkflowResponse]  # type: ignore[assignment]
     """Goes on with a paused execution.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: it is RUNNING, and what fell due meanwhile is decided.
+    - INVALID_ARGUMENT: the workflow id is empty.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it is not PAUSED, or is parked.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+      unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     SkipTaskFromWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.SkipTaskRequest, _workflow_service_pb2.SkipTaskResponse]  # type: ignore[assignment]
     """Lets an execution pass over a task.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the task is or will be SKIPPED.
+    - INVALID_ARGUMENT: the workflow id is empty, the input or output is unsound, or the workflow
+      has no such task, or one that cannot be skipped.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it is not RUNNING or is parked, or the task was scheduled already.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+      unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     RerunWorkflow: _aio.UnaryUnaryMultiCallable[_request_pb2.RerunWorkflowRequest, _workflow_service_pb2.RerunWorkflowResponse]  # type: ignore[assignment]
     """Runs an execution again, from its start or from a task.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: it runs again, under its id.
+    - INVALID_ARGUMENT: the workflow id is empty, it has no such task, or the inputs are unsound or
+      have nothing to go to.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it or the child with the task has not ended, or is parked; or the rerun
+      would end again at once.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+      unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     RestartWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.RestartWorkflowRequest, _workflow_service_pb2.RestartWorkflowResponse]  # type: ignore[assignment]
     """Runs an ended execution again from its start.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: it runs again, under its id.
+    - INVALID_ARGUMENT: the workflow id is empty.
+    - NOT_FOUND: no execution has this id, no definition its name, or its definition is not
+      restartable.
+    - FAILED_PRECONDITION: it has not ended, or is parked.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+      unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     RetryWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.RetryWorkflowRequest, _workflow_service_pb2.RetryWorkflowResponse]  # type: ignore[assignment]
     """Retries the failed tasks of an ended execution.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: it runs again, from what failed on.
+    - INVALID_ARGUMENT: the workflow id is empty.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it has not ended, COMPLETED, has nothing to retry, or is parked.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+      unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     ResetWorkflowCallbacks: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.ResetWorkflowCallbacksRequest, _workflow_service_pb2.ResetWorkflowCallbacksResponse]  # type: ignore[assignment]
     """Makes waiting callbacks due at once.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: they are due.
+    - INVALID_ARGUMENT: the workflow id is empty.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it has ended, or is parked.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+      unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     TerminateWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.TerminateWorkflowRequest, _workflow_service_pb2.TerminateWorkflowResponse]  # type: ignore[assignment]
     """Ends an execution: open tasks are canceled, children are terminated, no failure workflow runs
@@ -394,10 +528,18 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _workflow_service_pb2.RemoveWorkflowRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_workflow_service_pb2.RemoveWorkflowResponse, _abc.Awaitable[_workflow_service_pb2.RemoveWorkflowResponse]]:
-        """Removes an execution, archiving it if asked to.
+        """Removes an execution, archiving it if asked to. One that runs is ended first, and goes when its
+        workers, children and parent were told (S-148, S-149).
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: it is gone, or its copy is all that is left.
+        - INVALID_ARGUMENT: the workflow id is empty, or archiving is asked for and it runs.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it is parked.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, its store does not answer, or somebody cannot be told
+          yet; try again.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -418,10 +560,16 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _workflow_service_pb2.DecideWorkflowRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_workflow_service_pb2.DecideWorkflowResponse, _abc.Awaitable[_workflow_service_pb2.DecideWorkflowResponse]]:
-        """Looks at an execution again.
+        """Looks whether an execution is there: each commit decides all that follows, so there is nothing
+        to decide (S-154).
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: it is there.
+        - INVALID_ARGUMENT: the workflow id is empty.
+        - NOT_FOUND: no execution has this id.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -433,7 +581,14 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         """Stops scheduling further tasks.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: it is PAUSED; also when it was before.
+        - INVALID_ARGUMENT: the workflow id is empty.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it has ended, or is parked.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+          unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -445,7 +600,14 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         """Goes on with a paused execution.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: it is RUNNING, and what fell due meanwhile is decided.
+        - INVALID_ARGUMENT: the workflow id is empty.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it is not PAUSED, or is parked.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+          unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -457,7 +619,15 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lets an execution pass over a task.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the task is or will be SKIPPED.
+        - INVALID_ARGUMENT: the workflow id is empty, the input or output is unsound, or the workflow
+          has no such task, or one that cannot be skipped.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it is not RUNNING or is parked, or the task was scheduled already.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+          unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -469,7 +639,16 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         """Runs an execution again, from its start or from a task.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: it runs again, under its id.
+        - INVALID_ARGUMENT: the workflow id is empty, it has no such task, or the inputs are unsound or
+          have nothing to go to.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it or the child with the task has not ended, or is parked; or the rerun
+          would end again at once.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+          unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -481,7 +660,15 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         """Runs an ended execution again from its start.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: it runs again, under its id.
+        - INVALID_ARGUMENT: the workflow id is empty.
+        - NOT_FOUND: no execution has this id, no definition its name, or its definition is not
+          restartable.
+        - FAILED_PRECONDITION: it has not ended, or is parked.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+          unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -493,7 +680,14 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         """Retries the failed tasks of an ended execution.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: it runs again, from what failed on.
+        - INVALID_ARGUMENT: the workflow id is empty.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it has not ended, COMPLETED, has nothing to retry, or is parked.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+          unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -505,7 +699,14 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes waiting callbacks due at once.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: they are due.
+        - INVALID_ARGUMENT: the workflow id is empty.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it has ended, or is parked.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was done is
+          unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
