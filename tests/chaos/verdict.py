@@ -22,6 +22,7 @@ from tests.chaos.load import TASKS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from podium.engine.transition import Records
     from podium.store.port import Store
     from tests.chaos.load import Ledgers
     from tests.chaos.overheard import Overheard
@@ -90,7 +91,8 @@ async def _judge_one(store: Store, workflow_id: str, ledgers: Ledgers, verdict: 
     header, records = codec.decode_records(loaded.fields, complete=True)
     assert header is not None, workflow_id
     if header.status is not WorkflowStatus.COMPLETED:
-        verdict.faults.append(f"{workflow_id} is {header.status}, expected COMPLETED")
+        stands = await _stands(store, workflow_id, records)
+        verdict.faults.append(f"{workflow_id} is {header.status}, expected COMPLETED: {stands}")
         return
     verdict.completed += 1
     tasks = {task.ref: task for task in records.tasks.values() if task is not None}
@@ -101,6 +103,17 @@ async def _judge_one(store: Store, workflow_id: str, ledgers: Ledgers, verdict: 
     if second.input.value.get("number") != number:
         verdict.faults.append(f"{second.id} read {second.input.value}, expected number {number}")
     await _judge_history(store, workflow_id, verdict)
+
+
+async def _stands(store: Store, workflow_id: str, records: Records) -> str:
+    """What is known of one that did not end: its tasks, its entries, its places in queues."""
+    entries = await store.entries(workflow_id, 0)
+    tasks = [
+        (task.ref, task.status, task.lease_epoch, task.lease)
+        for task in records.tasks.values()
+        if task is not None
+    ]
+    return f"{tasks}, {entries}, queued {await store.queued(entries.ready)}"
 
 
 async def _judge_history(store: Store, workflow_id: str, verdict: Verdict) -> None:

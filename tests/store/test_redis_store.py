@@ -6,10 +6,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from podium.model.queue import Queue, Ready
+from podium.model.queue import UNLIMITED, Queue, Ready
 from podium.runtime.clock import SystemClock
-from podium.store.conformance.subject import WORKFLOW, first, ready, task
-from podium.store.port import Commit, Settle, StoreFull, StoreUnavailable
+from podium.store.conformance.subject import (
+    OTHER,
+    QUEUE,
+    WORKFLOW,
+    claimed,
+    first,
+    lease,
+    make_ready,
+    ready,
+    task,
+    want,
+)
+from podium.store.port import CLAIM_MS, Commit, Settle, StoreFull, StoreUnavailable
 from podium.store.redis.address import AddressInvalid, read_address
 from podium.store.redis.store import RedisStore
 from tests.store.nodes import DURABLE, Cluster, Node, one_node
@@ -161,6 +172,29 @@ async def test_one_script_per_commit_and_per_push(url_of: Callable[[str], str]) 
         await store.commit([first()])
         await store.push_assign([ready(0)])
         assert store.link.scripts_count - before == 2
+
+
+async def test_a_late_end_of_a_claim_leaves_the_next_claim_alone(
+    url_of: Callable[[str], str],
+) -> None:
+    """Its caller was stopped on the way, and the task was ready and claimed again meanwhile."""
+    async with distant(url_of("redis")) as subject:
+        store = subject.store
+        assert isinstance(store, RedisStore)
+        await make_ready(subject, ready(0))
+        assert claimed(await want(subject, 1)) == [task(0)]
+        late = dict(store._claimants)
+        await lease(subject, task(0))
+        await store.settle([Settle(task(0), QUEUE)])
+        await make_ready(subject, ready(0))
+        assert claimed(await want(subject, 1, OTHER)) == [task(0)]
+        store._claimants.update(late)
+        await store.settle([Settle(task(0), QUEUE)])
+        store._claimants.update(late)
+        await store.unclaim(task(0), QUEUE)
+        assert (await store.queue_state(QUEUE, UNLIMITED)).claimed == 1
+        await subject.advance(CLAIM_MS)
+        assert claimed(await want(subject, 1)) == [task(0)]
 
 
 @pytest.mark.parametrize(

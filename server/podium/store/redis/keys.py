@@ -86,6 +86,11 @@ class Keys:
         return f"{self._prefix}{{aud}}rows", f"{self._prefix}{{aud}}seq"
 
     @property
+    def lives(self) -> str:
+        """How often a server began to use the store."""
+        return f"{self._prefix}{{srv}}lives"
+
+    @property
     def format(self) -> str:
         return f"{self.definitions}format"
 

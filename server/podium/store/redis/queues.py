@@ -33,17 +33,27 @@ class Queues(Linked):
         super().__init__(link, keys)
         self._noted: set[tuple[str, Queue]] = set()
         """Wishes that `forget` will find."""
+        self._claimants: dict[str, str] = {}
+        """Task → which call of this store claimed it, until it is settled or unclaimed."""
+        self._life = ""
+        """Names this store among all that ever opened."""
+        self._calls = 0
         self._domains: dict[str, tuple[str, ...]] = {}
 
     async def push_assign(self, pushes: Sequence[Ready]) -> list[PushResult]:
-        answers = await self._link.send([self._push(each) for each in pushes])
-        return [_pushed(each.queue, answer) for each, answer in zip(pushes, answers, strict=True)]
+        claimant = self._claimant()
+        answers = await self._link.send([self._push(each, claimant) for each in pushes])
+        return [
+            self._claimed_by(claimant, _pushed(each.queue, answer))
+            for each, answer in zip(pushes, answers, strict=True)
+        ]
 
-    def _push(self, ready: Ready) -> Command:
+    def _push(self, ready: Ready, claimant: str) -> Command:
         return self._link.call(
             PUSH,
             self._queue_keys(ready.queue),
             *self._limits(ready.limits),
+            claimant,
             ready.queue.domain,
             ready.task_id,
             ready.score,
@@ -57,11 +67,13 @@ class Queues(Linked):
             if len(self._noted) > NOTED_MAX:
                 self._noted.clear()
             self._noted.add((server, queue))
+        claimant = self._claimant()
         answer = await self._link.one(
             self._link.call(
                 WANT,
                 self._queue_keys(queue),
                 *self._limits(limits),
+                claimant,
                 queue.domain,
                 f"{server}\0{kind}",
                 count,
@@ -72,18 +84,27 @@ class Queues(Linked):
             Claim(task_id.decode(), int(score))
             for task_id, score in zip(flat[::2], flat[1::2], strict=True)
         )
+        self._note(claimant, [each.task_id for each in claims])
         return WantResult(claims, bool(backlog), int(at_ms))
 
     async def admit(self, task_id: str, queue: Queue, limits: Limits) -> bool:
-        arguments = (*self._limits(limits), queue.domain, task_id)
+        claimant = self._claimant()
+        arguments = (*self._limits(limits), claimant, queue.domain, task_id)
         call = self._link.call(ADMIT, self._queue_keys(queue), *arguments)
-        return bool(await self._link.one(call))
+        admitted = bool(await self._link.one(call))
+        if admitted:
+            self._note(claimant, [task_id])
+        return admitted
 
     async def settle(self, settles: Sequence[Settle]) -> None:
         """A slot that was released meanwhile is not kept: its partition is asked afterwards."""
         commands = [
             self._link.call(
-                SETTLE, self._flights(each.queue), each.task_id, "1" if each.hold else "0"
+                SETTLE,
+                self._flights(each.queue),
+                each.task_id,
+                "1" if each.hold else "0",
+                self._claimants.pop(each.task_id, ""),
             )
             for each in settles
         ]
@@ -107,13 +128,18 @@ class Queues(Linked):
             queue, score = ready.queue, ready.score
         keys = [*self._flights(queue), self._keys.queue(queue, "r")]
         slot = "1" if slotted else "0"
-        await self._link.one(self._link.call(UNCLAIM, keys, task_id, score, slot))
+        claimant = self._claimants.pop(task_id, "")
+        await self._link.one(self._link.call(UNCLAIM, keys, task_id, score, slot, claimant))
 
     async def release(self, releases: Sequence[Release]) -> list[PushResult | None]:
         slots = await self._link.send([self._slot(each.task_id) for each in releases])
         free = ["0" if there else "1" for there in slots]
+        claimant = self._claimant()
         answers = await self._link.send(
-            [self._release(each, is_free) for each, is_free in zip(releases, free, strict=True)]
+            [
+                self._release(each, is_free, claimant)
+                for each, is_free in zip(releases, free, strict=True)
+            ]
         )
         results: list[PushResult | None] = []
         for each, is_free, answer in zip(releases, free, answers, strict=True):
@@ -122,12 +148,13 @@ class Queues(Linked):
                 if not told or told[0] != b"domains":
                     break
                 self._domains[each.queue.task_type] = tuple(name.decode() for name in told[1:])
-                again = await self._link.one(self._release(each, is_free))
+                again = await self._link.one(self._release(each, is_free, claimant))
                 told = cast("list[bytes]", again)
-            results.append(_pushed(each.queue, told) if told else None)
+            pushed = _pushed(each.queue, told) if told else None
+            results.append(pushed and self._claimed_by(claimant, pushed))
         return results
 
-    def _release(self, release: Release, is_free: str) -> Command:
+    def _release(self, release: Release, is_free: str, claimant: str) -> Command:
         task_type = release.queue.task_type
         domains = self._domains.get(task_type, ())
         keys = [self._keys.type(task_type, name) for name in ("f", "c", "lim", "d")]
@@ -135,7 +162,13 @@ class Queues(Linked):
             queue = Queue(task_type, domain)
             keys.extend(self._keys.queue(queue, name) for name in ("r", "w", "s"))
         return self._link.call(
-            RELEASE, keys, *self._limits(release.limits), release.task_id, is_free, *domains
+            RELEASE,
+            keys,
+            *self._limits(release.limits),
+            claimant,
+            release.task_id,
+            is_free,
+            *domains,
         )
 
     async def queue_size(self, queue: Queue) -> int:
@@ -144,7 +177,7 @@ class Queues(Linked):
             (("ZCARD", self._keys.queue(queue, "r")), ("HVALS", claims))
         )
         domain = queue.domain.encode()
-        claimed = [each.partition(b"\0")[2] for each in cast("list[bytes]", flying)]
+        claimed = [each.split(b"\0")[1] for each in cast("list[bytes]", flying)]
         return cast("int", placed) + claimed.count(domain)
 
     async def poll_seen(self, queue: Queue, worker_id: str) -> None:
@@ -173,6 +206,22 @@ class Queues(Linked):
         await self._link.send(commands)
         await self._link.one(("DEL", key))
         self._noted = {each for each in self._noted if each[0] != server}
+
+    def _claimant(self) -> str:
+        """Names one call."""
+        self._calls += 1
+        return f"{self._life}.{self._calls}"
+
+    def _claimed_by(self, claimant: str, result: PushResult) -> PushResult:
+        if isinstance(result, Assigned):
+            self._note(claimant, [result.task_id])
+        return result
+
+    def _note(self, claimant: str, task_ids: Sequence[str]) -> None:
+        """A claim whose end nobody told is over after CLAIM_MS by itself."""
+        if len(self._claimants) > NOTED_MAX:
+            self._claimants.clear()
+        self._claimants.update(dict.fromkeys(task_ids, claimant))
 
     def _queue_keys(self, queue: Queue) -> list[str]:
         """f c lim d r w s."""

@@ -40,6 +40,7 @@ class RedisStore(Executions, Entries, Inspection, Definitions, Bus):
         await self.link.open()
         try:
             await inspect(self.link, self._keys, volatile_allowed=self._volatile_allowed)
+            self._life = str(await self.link.one(("INCR", self.keys.lives)))
         except StoreUnavailable:
             await self.link.close()
             raise

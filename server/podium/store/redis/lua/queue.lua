@@ -1,8 +1,11 @@
 -- What the scripts of queues share; put before each of them. Times are ms.
--- f: task -> end of its claim, +inf = it occupies a slot; c: task -> score and domain of its claim
--- ("-" = it was in no queue);
--- lim: starts inside the rate window; r: task -> score; w: wish -> count; s: wish -> its turn
+-- f: task -> end of its claim, +inf = it occupies a slot; c: task -> score ("-" = it was in no
+-- queue), domain and claimant of its claim; lim: starts inside the rate window; r: task -> score;
+-- w: wish -> count; s: wish -> its turn
 local CLAIM_MS = 5000
+-- Names the call that claims: what ends a claim later names it too, so that a call which was
+-- delayed on its way never touches a claim of another one.
+local claimant = ARGV[5]
 
 local function text(number)
   return string.format('%.0f', number)
@@ -19,7 +22,7 @@ end
 -- Ended claims of one domain return to their places.
 local function expire(f, c, r, domain, now)
   for _, task in ipairs(redis.call('ZRANGEBYSCORE', f, '-inf', text(now))) do
-    local score, of = string.match(redis.call('HGET', c, task) or '0\0', '^(%-?%d*)%z(.*)$')
+    local score, of = string.match(redis.call('HGET', c, task) or '0\0\0', '^(%-?%d*)%z(.*)%z')
     if of == domain then
       redis.call('ZREM', f, task)
       redis.call('HDEL', c, task)
@@ -68,7 +71,7 @@ local function start(keys, domain, limits, now)
   end
   redis.call('ZREM', keys.r, task)
   redis.call('ZADD', keys.f, text(now + CLAIM_MS), task)
-  redis.call('HSET', keys.c, task, score .. '\0' .. domain)
+  redis.call('HSET', keys.c, task, score .. '\0' .. domain .. '\0' .. claimant)
   return task, score
 end
 

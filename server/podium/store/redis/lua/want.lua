@@ -1,8 +1,8 @@
 -- Claims up to a count, and notes the rest as wanted; the count replaces the former wish.
--- KEYS: f c lim d r w s; ARGV: now, concurrent, rate, window, domain, wish, count
+-- KEYS: f c lim d r w s; ARGV: now, concurrent, rate, window, claimant, domain, wish, count
 -- Answer: {1 = more are ready, when to ask again, task, score, ...}
 local keys = {f = KEYS[1], c = KEYS[2], lim = KEYS[3], r = KEYS[5], w = KEYS[6], s = KEYS[7]}
-local domain, wish, count = ARGV[5], ARGV[6], tonumber(ARGV[7])
+local domain, wish, count = ARGV[6], ARGV[7], tonumber(ARGV[8])
 expire(keys.f, keys.c, keys.r, domain, now)
 local answer = {0, '0'}
 local left, at = count, nil
