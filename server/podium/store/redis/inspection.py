@@ -77,6 +77,7 @@ class Inspection(Queues):
                 STATE,
                 self._queue_keys(queue),
                 *self._limits(limits),
+                "",
                 queue.domain,
                 SLOT_HOLDERS_TOLD,
             )
