@@ -61,14 +61,16 @@ def figure(name: str, unit: str, rounds: Sequence[float], bar: Bar | None = None
     return Figure(name, unit, median(rounds), min(rounds), max(rounds), len(rounds), bar)
 
 
-def ratio(name: str, podium: Sequence[float], floor: Sequence[float], bar: Bar) -> Figure:
+def ratio(
+    name: str, podium: Sequence[float], floor: Sequence[float], bar: Bar, unit: str = "x floor"
+) -> Figure:
     """The ratio of the medians; the extremes are those of the single rounds' ratios.
 
     Round n of one was measured beside round n of the other.
     """
     each = [ours / theirs for ours, theirs in zip(podium, floor, strict=True)]
     value = median(podium) / median(floor)
-    return Figure(name, "x floor", value, min(each), max(each), len(each), bar)
+    return Figure(name, unit, value, min(each), max(each), len(each), bar)
 
 
 def percentile(samples: Sequence[float], percent: int) -> float:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.bench import bombs, lags, redelivery, sizes, waits
+from tests.bench import bombs, lags, polls, redelivery, sizes, streams, waits
 from tests.bench import plan as loads
 from tests.bench.burning_server import BURNING_EVENT
 from tests.bench.definitions import register
@@ -157,6 +157,16 @@ async def measure_waits(plan: Plan) -> list[Figure]:
     return await waits.measure_waits(PODIUM_COMMAND, plan)
 
 
+async def measure_streams(plan: Plan) -> list[Figure]:
+    """Idle worker streams."""
+    return await streams.measure_streams(PODIUM_COMMAND, plan)
+
+
+async def measure_polls(plan: Plan) -> list[Figure]:
+    """Parked long polls."""
+    return await polls.measure_polls(PODIUM_COMMAND, plan)
+
+
 MEASUREMENTS: Final[dict[str, Measurement]] = {
     "echo": measure_echo,
     "one-task": measure_one_task,
@@ -169,6 +179,8 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
     "lags": measure_lags,
     "bombs": measure_bombs,
     "waits": measure_waits,
+    "streams": measure_streams,
+    "polls": measure_polls,
 }
 
 
