@@ -27,7 +27,7 @@ from podium.api.worker_service import WorkerService
 from podium.app.config_view import shown
 from podium.app.services import Place, Services
 from podium.app.start import StartWorkflow
-from podium.config import read_listen
+from podium.config import read_listen, read_values
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.engine.state import SYSTEM_TYPES
 from podium.gateway.health import Condition, health_routes
@@ -42,6 +42,7 @@ from podium.runtime.service import Settings as RuntimeSettings
 from podium.runtime.stream import StreamHost, StreamLimits
 from podium.runtime.task_log import TaskLog
 from podium.runtime.task_queues import TaskQueues
+from podium.runtime.vault import Vault
 from podium.sandbox.pool import Sandbox
 from podium.store.port import StoreError
 from podium.stores import StoreUnknown, open_store
@@ -85,7 +86,7 @@ class CannotServe(Exception):
 
 
 def run(settings: Settings, origins: Mapping[Name, str] = NO_ORIGINS) -> None:
-    """Serve until SIGTERM or SIGINT. Raises CannotServe."""
+    """Serve until SIGTERM or SIGINT. Raises CannotServe, SettingInvalid."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=LOG_LINE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, origins))
@@ -151,6 +152,7 @@ class Server:
                 system_types=SYSTEM_TYPES | {each.task_type for each in self._own_tasks},
             ),
             evaluator=self._sandbox,
+            vault=Vault(*read_values(settings)),
         )
         self._local = [
             self._local_worker(self._run_http, "HTTP", settings.http.tasks_max),
@@ -259,6 +261,7 @@ class Server:
             tasks_max=tasks_max,
             dispatcher=self._runtime.dispatcher,
             leases=self._runtime.leases,
+            vault=self._runtime.vault,
         )
 
     async def _run_http(self, call: SystemCall) -> TaskOutcome:
@@ -289,6 +292,7 @@ class Server:
             session=f"{self._runtime.incarnation}-{self._streams}",
             server=self._runtime.incarnation,
             limits=StreamLimits(payload_bytes_limit=PAYLOAD_BYTES_LIMIT),
+            vault=self._runtime.vault,
         )
 
     def _give_up_streams(self) -> None:

@@ -14,7 +14,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     """Section and key of a setting."""
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+Source: TypeAlias = Literal["environment", "none"]
+Prefix: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[A-Za-z][A-Za-z0-9_]*$")]
+"""Never empty: that would show the server's whole environment (S-518)."""
 
 PREFIX: Final = "PODIUM_"
 # Kubernetes puts these into every container beside a service of that name; they are not ours.
@@ -89,6 +92,33 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Hot executions."""
 
 
+class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[secrets]`: what `${workflow.secrets.NAME}` names. The values are no settings and are never
+    printed; `source` none = there are none.
+    """
+
+    source: Source = "environment"
+    prefix: Prefix = "CONDUCTOR_SECRET_"
+    """The secret NAME is the variable of the server's environment with this before its name."""
+
+
+class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[environment]`: what `${workflow.env.NAME}` names, as Secrets; these values are stored."""
+
+    source: Source = "environment"
+    prefix: Prefix = "CONDUCTOR_ENV_"
+
+
+class Values(NamedTuple):
+    """What the server's environment gives to definitions, by name."""
+
+    secrets: dict[str, str]
+    environment: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"Values({len(self.secrets)} secrets, {len(self.environment)} values)"
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator may set."""
 
@@ -98,6 +128,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http: Http = Http()
     limits: Limits = Limits()
     sandbox: Sandbox = Sandbox()
+    secrets: Secrets = Secrets()
+    environment: Environment = Environment()
 
 
 SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
@@ -107,6 +139,8 @@ SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "http": Http,
     "limits": Limits,
     "sandbox": Sandbox,
+    "secrets": Secrets,
+    "environment": Environment,
 }
 
 
@@ -136,6 +170,7 @@ def read_settings(
     read_listen(settings.grpc.listen)
     if settings.gateway.listen:
         read_listen(settings.gateway.listen, "gateway.listen")
+    _refuse_own(settings)
     return settings
 
 
@@ -157,6 +192,44 @@ def origins_of(
         found[section, key] = f"environment {f'{PREFIX}{section}_{key}'.upper()}"
     found.update(dict.fromkeys(overrides or {}, "command line"))
     return found
+
+
+def read_values(settings: Settings, environment: Mapping[str, str] | None = None) -> Values:
+    """The values of secrets and of environment values, read once. Raises SettingInvalid."""
+    environment = os.environ if environment is None else environment
+    return Values(
+        _values(settings.secrets, environment), _values(settings.environment, environment)
+    )
+
+
+def _values(settings: Secrets | Environment, environment: Mapping[str, str]) -> dict[str, str]:
+    if settings.source == "none":
+        return {}
+    found: dict[str, str] = {}
+    for variable, text in environment.items():
+        name = variable.removeprefix(settings.prefix)
+        if name == variable or not name:
+            continue
+        if not _is_utf8(variable) or not _is_utf8(text):
+            raise SettingInvalid(f"environment: expected UTF-8 in {variable!a}, found other bytes")
+        found[name] = text
+    return found
+
+
+def _is_utf8(text: str) -> bool:
+    """Bytes of other encodings come as lone surrogates, which no JSON can hold."""
+    return text.isprintable() or text.encode(errors="ignore").decode() == text
+
+
+def _refuse_own(settings: Settings) -> None:
+    """Variables of this prefix are settings, where an unknown name is an error."""
+    for section in ("secrets", "environment"):
+        prefix = getattr(settings, section).prefix
+        if prefix.upper().startswith(PREFIX):
+            raise SettingInvalid(
+                f"{section}.prefix: expected one that does not begin with {PREFIX}, whose variables"
+                f" are settings, found {json.dumps(prefix)}"
+            )
 
 
 def read_listen(text: str, setting: str = "grpc.listen") -> tuple[str, int]:

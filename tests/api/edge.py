@@ -19,6 +19,7 @@ from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.registry.registry import Registry
 from podium.runtime.clock import SystemClock, SystemIds
 from podium.runtime.service import Runtime, Settings
+from podium.runtime.vault import NO_SECRETS, Vault
 from podium.sandbox.pool import Sandbox
 from podium.v1 import admin_pb2_grpc, metadata_pb2_grpc, workflow_pb2_grpc
 from tests.runtime.rig import CountingStore
@@ -63,7 +64,7 @@ class ToldDesk:
 class Edge:
     """Async context: a served port, stubs for the services, and the parts behind them."""
 
-    def __init__(self, admission: Admission | None = None) -> None:
+    def __init__(self, admission: Admission | None = None, *, vault: Vault = NO_SECRETS) -> None:
         self.clock = SystemClock()
         self.store = CountingStore(self.clock)
         self.sandbox = Sandbox(1)
@@ -75,6 +76,7 @@ class Edge:
             ids=SystemIds(),
             settings=Settings(),
             evaluator=self.sandbox,
+            vault=vault,
         )
         self.parked = asyncio.Event()
         """Set once a poll is served."""

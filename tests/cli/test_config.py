@@ -5,7 +5,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from podium.config import SECTIONS, SettingInvalid, Settings, read_listen, read_settings, to_toml
+from podium.config import (
+    SECTIONS,
+    Environment,
+    Secrets,
+    SettingInvalid,
+    Settings,
+    read_listen,
+    read_settings,
+    read_values,
+    to_toml,
+)
 
 
 def settings_of(folder: Path, text: str, **environment: str) -> Settings:
@@ -157,3 +167,38 @@ def test_what_is_printed_gives_the_same_settings_again(tmp_path: Path) -> None:
     assert msgspec.structs.asdict(read_settings(path, environment={})) == msgspec.structs.asdict(
         settings
     )
+
+
+def test_s_524_values_come_from_the_environment_by_their_prefixes() -> None:
+    given = {"CONDUCTOR_SECRET_A": "1", "CONDUCTOR_ENV_B": "2", "CONDUCTOR_SECRET_": "3", "C": "4"}
+    assert read_values(Settings(), given) == ({"A": "1"}, {"B": "2"})
+    assert repr(read_values(Settings(), given)) == "Values(1 secrets, 1 values)"
+    off = Settings(secrets=Secrets(source="none"), environment=Environment(prefix="MY_"))
+    assert read_values(off, {**given, "MY_X": "5"}) == ({}, {"X": "5"})
+
+
+def test_values_that_are_no_text_are_refused_without_being_told() -> None:
+    with pytest.raises(SettingInvalid) as found:
+        read_values(Settings(), {"CONDUCTOR_SECRET_A": "k\udcff"})
+    assert str(found.value) == (
+        "environment: expected UTF-8 in 'CONDUCTOR_SECRET_A', found other bytes"
+    )
+
+
+def test_s_740_sources_and_prefixes_are_settings(tmp_path: Path) -> None:
+    text = '[secrets]\nsource = "none"\n[environment]\nprefix = "MY_ENV_"\n'
+    (tmp_path / "podium.toml").write_text(text)
+    settings = read_settings(tmp_path / "podium.toml", environment={})
+    assert (settings.secrets.source, settings.environment.prefix) == ("none", "MY_ENV_")
+    assert complaint(tmp_path, '[secrets]\nprefix = ""\n').startswith(
+        "/podium.toml: secrets.prefix"
+    )
+    assert complaint(tmp_path, '[secrets]\nprefix = "podium_x_"\n') == (
+        "secrets.prefix: expected one that does not begin with PODIUM_, whose variables are"
+        ' settings, found "podium_x_"'
+    )
+
+
+def test_a_secret_is_no_setting_and_is_not_printed() -> None:
+    settings = read_settings(None, environment={"CONDUCTOR_SECRET_A": "clear"})
+    assert "clear" not in to_toml(settings) + repr(settings)

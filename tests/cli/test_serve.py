@@ -185,3 +185,9 @@ async def test_an_allowed_place_that_cannot_be_read_is_named() -> None:
     )
     assert code == 2
     assert words.startswith("podium: http.allow: expected an address, a network or a host name")
+
+
+async def test_a_secret_that_is_no_text_keeps_the_server_from_starting() -> None:
+    code, words = await refused("--store", "memory://", CONDUCTOR_SECRET_KEY="k\udcff")
+    assert code == 2
+    assert "expected UTF-8 in 'CONDUCTOR_SECRET_KEY', found other bytes" in words

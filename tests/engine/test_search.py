@@ -239,5 +239,5 @@ def test_roots_that_are_not_there_and_secrets_are_refused_in_searches_too() -> N
         })
     )  # fmt: skip
     text = " ".join(str(each) for each in validate_workflow(definition))
-    for part in ("inputParameters.a", "gone", "inputParameters.b", "lost", "no secret"):
+    for part in ("inputParameters.a", "gone", "inputParameters.b", "lost", "secrets.NAME"):
         assert part in text

@@ -129,6 +129,7 @@ class World:
             priority=effect.priority,
             task_to_domain=effect.task_to_domain,
             parent=effect.parent,
+            secrets=effect.secrets,
         )
         if effect.starter is not None:
             self.tell(effect.starter, effect, "COMPLETED")

@@ -6,11 +6,15 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pytest
+
 from podium.engine.command import Terminate
+from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.model.definition import WorkflowDef, WorkflowTask
-from podium.model.execution import WorkflowStatus
+from podium.model.execution import TaskStatus, WorkflowStatus
 from podium.model.queue import Queue
 from podium.runtime.local import LocalWorker
+from podium.runtime.vault import NO_SECRETS, Vault
 from tests.runtime.rig import EVENT_S, Hand, Rig
 
 if TYPE_CHECKING:
@@ -50,13 +54,16 @@ class Hanging:
         raise AssertionError(call)
 
 
-def local(server: Runtime, handler: Handler, *, tasks_max: int = 1) -> LocalWorker:
+def local(
+    server: Runtime, handler: Handler, *, tasks_max: int = 1, vault: Vault = NO_SECRETS
+) -> LocalWorker:
     worker = LocalWorker(
         handler,
         queue=HTTP,
         tasks_max=tasks_max,
         dispatcher=server.dispatcher,
         leases=server.leases,
+        vault=vault,
     )
     worker.start()
     return worker
@@ -89,6 +96,59 @@ async def test_a_fault_of_the_handler_fails_the_task_and_tells_nothing_of_itself
         entry = await server.executor.read(workflow_id, everything=True)
         reasons = [task.reason for task in entry.records.tasks.values() if task is not None]
         assert reasons == ["expected an outcome of HTTP, found a fault of the server"]
+
+
+@pytest.mark.parametrize("raises", [True, False])
+async def test_s_314_a_secret_is_in_the_call_and_in_no_record_reason_or_log(
+    caplog: pytest.LogCaptureFixture, *, raises: bool
+) -> None:
+    """Also where the handler's words hold it, as written or as an address has it."""
+    seen: list[JsonObject] = []
+
+    async def handler(call: SystemCall) -> Answer:
+        seen.append(call.input)
+        if raises:
+            raise ValueError(f"no {call.input}")
+        return Answer("FAILED", {}, "no k%2F1 for k/1")
+
+    task = WorkflowTask(
+        name="call", task_reference_name="c", type="HTTP",
+        input_parameters={"x": "${workflow.secrets.KEY}"},
+    )  # fmt: skip
+    async with Rig([WorkflowDef(name="call", tasks=[task])]) as rig:
+        server = await rig.server()
+        local(server, handler, vault=Vault({"KEY": "k/1"}, {}))
+        workflow_id = await rig.start(server, "call")
+        header = await rig.finished(server, workflow_id)
+        entry = await server.executor.read(workflow_id, everything=True)
+        [record] = [task for task in entry.records.tasks.values() if task is not None]
+        assert seen == [{"x": "k/1", "asyncComplete": False}]
+        assert record.input.value["x"] == "${workflow.secrets.KEY}"
+        told = "expected an outcome of HTTP, found a fault of the server"
+        named = "no ${workflow.secrets.KEY} for ${workflow.secrets.KEY}"
+        assert record.reason == (told if raises else named)
+        assert "k/1" not in f"{caplog.text} {header}"
+        assert ("ValueError" in caplog.text) is raises
+
+
+async def test_what_its_secrets_make_too_large_fails_unrun() -> None:
+    async def handler(call: SystemCall) -> Answer:
+        raise AssertionError(call.task_id)
+
+    task = WorkflowTask(
+        name="call", task_reference_name="c", type="HTTP",
+        input_parameters={"x": "${workflow.secrets.KEY}"},
+    )  # fmt: skip
+    async with Rig([WorkflowDef(name="call", tasks=[task])]) as rig:
+        server = await rig.server()
+        worker = local(server, handler, vault=Vault({"KEY": "k" * PAYLOAD_BYTES_LIMIT}, {}))
+        workflow_id = await rig.start(server, "call")
+        await rig.finished(server, workflow_id)
+        entry = await server.executor.read(workflow_id, everything=True)
+        [record] = [task for task in entry.records.tasks.values() if task is not None]
+        assert record.status is TaskStatus.FAILED_WITH_TERMINAL_ERROR
+        assert f"at most {PAYLOAD_BYTES_LIMIT} bytes" in (record.reason or "")
+        assert worker.credit(HTTP) == 1
 
 
 async def test_terminating_the_workflow_ends_the_run_and_frees_the_credit() -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from podium.model.execution import ExecutionHeader, TaskRecord, TaskStatus, WorkflowStatus
 from podium.model.payload import Payload
 from podium.model.queue import Queue
@@ -84,7 +86,13 @@ class Board:
             await self._changed.wait()
             self._changed.clear()
 
-    def put(self, task_type: str, value: dict[str, object] | None = None, domain: str = "") -> Job:
+    def put(
+        self,
+        task_type: str,
+        value: dict[str, object] | None = None,
+        domain: str = "",
+        **fields: object,
+    ) -> Job:
         number = len(self.jobs) + 1
         queue = Queue(task_type, domain)
         record = TaskRecord(
@@ -101,6 +109,7 @@ class Board:
             input=Payload.of(value or {}),  # pyright: ignore[reportArgumentType]
             response_timeout_ms=60_000,
         )
+        record = msgspec.structs.replace(record, **fields)
         job = self.jobs[record.id] = Job(record, queue)
         self.pump()
         return job

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from podium.model.execution import TaskStatus
+from podium.api.frames import server_message_of
+from podium.engine.limits import PAYLOAD_BYTES_LIMIT
+from podium.model.execution import SecretMark, TaskStatus
 from podium.model.queue import Queue
 from podium.protocol.frame import (
     Credit,
@@ -25,6 +27,7 @@ from podium.protocol.frame import (
 from podium.runtime import stream as stream_module
 from podium.runtime.link import LinkBroken
 from podium.runtime.stream import StreamHost, StreamLimits
+from podium.runtime.vault import NO_SECRETS, Vault
 from podium.store.port import StoreUnavailable
 from tests.worker.board import Board
 
@@ -100,7 +103,7 @@ class HandClock:
 
 
 class Stream:
-    def __init__(self, board: Board, queue_of: object = None) -> None:
+    def __init__(self, board: Board, queue_of: object = None, vault: Vault = NO_SECRETS) -> None:
         self.board = board
         self.link = MemoryLink()
         self.clock = HandClock()
@@ -114,6 +117,7 @@ class Stream:
             session="s-1",
             server="inc",
             limits=StreamLimits(),
+            vault=vault,
         )
         self.running = asyncio.create_task(self.host.run())
 
@@ -123,8 +127,10 @@ class Stream:
 
 
 @asynccontextmanager
-async def stream(board: Board | None = None, queue_of: object = None) -> AsyncIterator[Stream]:
-    one = Stream(board or Board(), queue_of)
+async def stream(
+    board: Board | None = None, queue_of: object = None, vault: Vault = NO_SECRETS
+) -> AsyncIterator[Stream]:
+    one = Stream(board or Board(), queue_of, vault)
     try:
         yield one
     finally:
@@ -153,6 +159,39 @@ async def test_tasks_go_out_and_results_come_back() -> None:
         assert ack.verdict is ResultVerdict.OK
         assert one.board.logged == [(job.record.id, "l1"), (job.record.id, "l2")]
         assert one.host.credit(A) == 2
+
+
+async def test_s_259_s_260_secrets_are_put_in_when_the_task_goes_out() -> None:
+    marks = (SecretMark(path=("x",), reference="workflow.secrets.KEY"),)
+    vault = Vault({"KEY": "k1", "LARGE": "l" * PAYLOAD_BYTES_LIMIT}, {"REGION": "eu", "KEY": "e"})
+    async with stream(vault=vault) as one:
+        await one.greet(2)
+        given: dict[str, object] = {"x": "${workflow.secrets.KEY}", "y": 1}
+        names = ("KEY", "REGION", "NONE")
+        job = one.board.put("a", given, secrets=marks, runtime_metadata=names)
+        (task,) = (await one.link.hear()).tasks
+        assert task.input.value == {"x": "k1", "y": 1}
+        assert task.runtime_metadata == {"KEY": "k1", "REGION": "eu"}
+        assert server_message_of(ServerFrame(tasks=(task,))).tasks[0].runtime_metadata == {
+            "KEY": "k1",
+            "REGION": "eu",
+        }
+        assert job.record.input.value == given
+
+
+async def test_a_task_that_its_secrets_make_too_large_fails_and_costs_no_credit() -> None:
+    marks = (SecretMark(path=("x",), reference="workflow.secrets.LARGE"),)
+    async with stream(vault=Vault({"LARGE": "l" * PAYLOAD_BYTES_LIMIT}, {})) as one:
+        await one.greet(1)
+        job = one.board.put("a", {"x": "${workflow.secrets.LARGE}"}, secrets=marks)
+        next_one = one.board.put("a", {"n": 1})
+        (task,) = (await one.link.hear()).tasks
+        assert task.task_id == next_one.record.id
+        assert job.result is not None
+        assert job.result.status is TaskStatus.FAILED_WITH_TERMINAL_ERROR
+        assert job.result.reason == (
+            "expected a task input, its secrets in place, of at most 10485760 bytes, found 10485768"
+        )
 
 
 async def test_no_hello_within_five_seconds_ends_the_stream() -> None:

@@ -101,6 +101,7 @@ class ExecutionMessages:
             iteration=shown_iteration(record),
             sub_workflow_id=record.sub_workflow_id or "",
             first_start_time=record.first_scheduled_ms,
+            runtime_metadata=view.runtime_metadata,
         )
         if record.task_def is not None:
             _add_limits(message, task_def_message(record.task_def))

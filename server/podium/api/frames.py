@@ -202,4 +202,5 @@ def _task_message_of(task: plain.HandOut) -> pb.Task:
         input=pb.Payload(json=task.input.json) if task.input else None,
         response_timeout_ms=task.response_timeout_ms,
         scheduled_time_ms=task.scheduled_ms,
+        runtime_metadata=task.runtime_metadata,
     )

@@ -15,6 +15,7 @@ from podium.api.admin_audit import AdminAudit
 from podium.api.admin_explain import AdminExplain
 from podium.api.admin_mend import AdminMend
 from podium.api.admin_service import AdminService
+from podium.api.admin_values import AdminValues
 from podium.api.admin_view import AdminView
 from podium.api.auditing import Auditor
 from podium.api.conductor_events import event_handler
@@ -131,6 +132,7 @@ def admin_handler(
         **AdminAudit(services.runtime.audit).served(),
         **AdminMend(services, removal).served(),
         **AdminView(services, worker_service.views).served(),
+        **AdminValues(services.vault).served(),
     }
     return AdminService(services.parking, others).handler()
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from podium.runtime.parking import Parking
     from podium.runtime.polls import PollDesk
     from podium.runtime.service import Runtime
+    from podium.runtime.vault import Vault
     from podium.runtime.watch import Watch
     from podium.store.port import Store
 
@@ -42,3 +43,8 @@ class Services:
     config: tuple[Shown, ...] = ()
     """The configuration in force, as it may be shown."""
     place: Place = field(default_factory=Place)
+
+    @property
+    def vault(self) -> Vault:
+        """What is put in where tasks are handed out."""
+        return self.runtime.vault

@@ -136,6 +136,7 @@ class StartWorkflow:
             parent=effect.parent,
             created_by=origin,
             inline_definition=definition is not None,
+            secrets=effect.secrets,
         )
         try:
             await self._services.executor.start(

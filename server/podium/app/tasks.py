@@ -17,6 +17,7 @@ from podium.model.execution import TaskStatus
 from podium.model.payload import EMPTY, Payload
 from podium.model.queue import Queue
 from podium.runtime.letter import UnknownExecution
+from podium.runtime.vault import CannotOpen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +87,21 @@ class WorkerTasks:
             return []
         queue = Queue(request.task_type, request.domain)
         polled = await polls.poll(queue, request.worker_id, request.count, request.timeout_ms)
-        return [self._reader.hand_out(record, header) for record, header in polled]
+        views = [self._reader.hand_out(record, header) for record, header in polled]
+        return [opened for view in views if (opened := self._opened(view)) is not None]
+
+    def _opened(self, view: TaskView) -> TaskView | None:
+        """The task with its secrets in place; None where it is too large then, and has failed."""
+        record, vault = view.record, self._services.vault
+        if not (record.secrets or record.runtime_metadata):
+            return view
+        try:
+            record = vault.opened(record)
+        except CannotOpen as problem:
+            self.refuse(view, problem.reason)
+            return None
+        metadata = vault.runtime_metadata(record)
+        return msgspec.structs.replace(view, record=record, runtime_metadata=metadata)
 
     def give_back(self, views: Sequence[TaskView]) -> None:
         """The caller is gone: its tasks are ready again at once, with nothing charged."""

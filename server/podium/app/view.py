@@ -18,6 +18,8 @@ class TaskView(msgspec.Struct, frozen=True):
     output: Payload
     task: WorkflowTask | None = None
     """Of the bound definition; None where that is not at hand."""
+    runtime_metadata: dict[str, str] = {}
+    """Of a task that is handed out: what its worker is told beside the input."""
 
 
 class ExecutionView(msgspec.Struct, frozen=True):

@@ -84,7 +84,7 @@ def serve(options: argparse.Namespace) -> int:
 
     try:
         run(settings, origins_of(config, overrides=overrides))
-    except CannotServe as problem:
+    except (CannotServe, SettingInvalid) as problem:
         complain(str(problem))
         return WRONG
     return DONE

@@ -28,7 +28,7 @@ from podium.model.payload import Payload
 if TYPE_CHECKING:
     from podium.engine.graph import Place
     from podium.engine.state import Asking
-    from podium.model.execution import TaskRecord
+    from podium.model.execution import SecretMark, TaskRecord
 
 
 def retry(draft: State, key: str) -> Asking[None]:
@@ -53,12 +53,19 @@ def retry(draft: State, key: str) -> Asking[None]:
     if len(encoded) > PAYLOAD_BYTES_LIMIT:
         task = failed_at_once(draft, task, too_large("task input", len(encoded)))
     else:
-        task = yield from admitted(draft, place, replace(task, input=encoded))
+        task = replace(task, input=encoded, secrets=kept_marks(draft, failed))
+        task = yield from admitted(draft, place, task)
     draft.succeed_attempt(replace(failed, retried=True), task)
     if task.status.terminal:
         yield from settle_at(draft, place, task)
     elif operator.begin is not None and not has(task.deadlines, "retry"):
         yield from operator.begin(draft, place, task)
+
+
+def kept_marks(draft: State, failed: TaskRecord) -> tuple[SecretMark, ...]:
+    """Where the input names secrets: as it was made now, and in what stays of the one before."""
+    made = draft.marks.pop(failed.key, ())
+    return (*made, *(mark for mark in failed.secrets if mark not in made))
 
 
 def delayed(draft: State, place: Place, task: TaskRecord) -> TaskRecord:

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from podium.engine.graph import Graph
-from podium.model.execution import Lease, ParentLink, TaskRecord, TaskStatus
+from podium.model.execution import Lease, ParentLink, SecretMark, TaskRecord, TaskStatus
 from podium.model.payload import EMPTY, Payload
 from podium.model.queue import DeadlineKind
 
@@ -33,6 +33,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     inline_definition: bool = False
     idempotency_key: str = ""
     idempotency_strategy: str = ""
+    secrets: tuple[SecretMark, ...] = ()
+    """Where the input names secrets, as the parent's definition says."""
 
 
 class ReportResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from podium.engine.limits import (
 )
 from podium.engine.schedule import ended, too_large
 from podium.engine.schema import checks_of
+from podium.engine.secret import INPUT, under
 from podium.engine.state import want_evaluation
 from podium.engine.transition import Evaluate
 from podium.model.execution import TaskStatus
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from podium.engine.graph import Graph, Place
     from podium.engine.schema import Checks
     from podium.engine.state import Asking, State
-    from podium.model.execution import TaskRecord
+    from podium.model.execution import SecretMark, TaskRecord
 
 SYSTEM_METADATA: Final = "_systemMetadata"
 """What a SUB_WORKFLOW puts into the input of an inline child: no schema knows it."""
@@ -43,9 +44,11 @@ class Misfit(msgspec.Struct, frozen=True):
     retriable: bool = False
 
 
-def misfit(what: str, schema: str, document: Payload) -> Asking[Misfit | None]:
+def misfit(
+    what: str, schema: str, document: Payload, secrets: tuple[SecretMark, ...] = ()
+) -> Asking[Misfit | None]:
     """Why the document does not fit; `what` it is begins the text. None = it does."""
-    need = Evaluate(language="jsonschema", program=schema, input=document.json)
+    need = Evaluate(language="jsonschema", program=schema, input=document.json, secrets=secrets)
     found = yield from want_evaluation(need)
     if found.error:
         return Misfit(f"{what}: {found.error}", found.retriable)
@@ -57,22 +60,22 @@ def misfit(what: str, schema: str, document: Payload) -> Asking[Misfit | None]:
     return Misfit(f"{what}: expected one that fits its schema, found {told}")
 
 
-def taken_input(graph: Graph, given: Payload) -> Asking[Payload]:
+def taken_input(graph: Graph, given: Payload, secrets: tuple[SecretMark, ...]) -> Asking[Payload]:
     """The input as an execution has it: over the inputTemplate (S-060). Raises Rejected."""
     template = graph.definition.input_template
     if template:
         given = Payload.of({**template, **given.value})
-    yield from require_input(graph, given)
+    yield from require_input(graph, given, secrets)
     return given
 
 
-def require_input(graph: Graph, given: Payload) -> Asking[None]:
+def require_input(graph: Graph, given: Payload, secrets: tuple[SecretMark, ...]) -> Asking[None]:
     """Raises Rejected where an execution of this definition may not have this input."""
     if graph.checks is None or not graph.checks.input:
         return
     if SYSTEM_METADATA in given.value:
         given = Payload.of({k: v for k, v in given.value.items() if k != SYSTEM_METADATA})
-    found = yield from misfit("input", graph.checks.input, given)
+    found = yield from misfit("input", graph.checks.input, given, under((INPUT,), secrets))
     if found is not None:
         raise Rejected("INVALID_ARGUMENT", found.text[:WORKFLOW_REASON_CHARS_LIMIT])
 
@@ -90,7 +93,7 @@ def admitted(draft: State, place: Place, task: TaskRecord) -> Asking[TaskRecord]
     checks = checks_for(place, task)
     if checks is None or not checks.input or not task.status.successful:
         return task
-    found = yield from misfit("input", checks.input, task.input)
+    found = yield from misfit("input", checks.input, task.input, task.secrets)
     return task if found is None else failing(draft, replace(task, output=EMPTY), found)
 
 

@@ -26,9 +26,11 @@ from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.engine.schedule import too_large
 from podium.engine.scope import document_of
 from podium.engine.search import SEARCHES_LIMIT
+from podium.engine.secret import below
 from podium.engine.state import (
     State,
     payload,
+    want_branch,
     want_evaluation,
     want_join,
     want_payloads,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from podium.engine.reading import Uses
     from podium.engine.search import Search
     from podium.engine.state import Asking
+    from podium.model.execution import SecretMark
     from podium.model.payload import JsonValue
 
 HEADER_ROOTS: Final = frozenset(
@@ -95,6 +98,12 @@ def evaluate(
 
 def evaluate_for(draft: State, template: Template, reader: Reader) -> Asking[JsonValue]:
     """The value of a template now. Raises OutputTooLarge."""
+    context = yield from ready_context(draft, template, reader)
+    return template.evaluate(context)
+
+
+def ready_context(draft: State, template: Template, reader: Reader) -> Asking[Context]:
+    """All that the template reads, judged by its size. Raises OutputTooLarge."""
     known = template.uses
     context = yield from context_for(draft, known, reader)
     if known.searches:
@@ -103,7 +112,7 @@ def evaluate_for(draft: State, template: Template, reader: Reader) -> Asking[Jso
         context = yield from resolved(draft, template, context, reader)
     if template.reads > 1:
         check_size(template, context)
-    return template.evaluate(context)
+    return context
 
 
 def resolved(draft: State, template: Template, context: Context, reader: Reader) -> Asking[Context]:
@@ -166,12 +175,58 @@ def with_found(context: Context, searches: tuple[Search, ...]) -> Asking[Context
 
 
 def evaluate_map(
-    draft: State, template: Template, *, task_id: str | None = None, place: Place | None = None
+    draft: State,
+    template: Template,
+    *,
+    task_id: str | None = None,
+    place: Place | None = None,
+    under: tuple[str, ...] = (),
 ) -> Asking[JsonObject]:
-    """`evaluate` of a template that was compiled from a map. The map is the caller's to extend."""
-    value = yield from evaluate(draft, template, task_id=task_id, place=place)
+    """`evaluate` of a template that was compiled from a map. The map is the caller's to extend.
+
+    Of a task's input it is noted where secrets are named; `under` = where the input has the map.
+    """
+    reader = Reader(task_id=task_id, place=place)
+    context = yield from ready_context(draft, template, reader)
+    value = template.evaluate(context)
     assert isinstance(value, dict), value
+    if place is not None:
+        yield from note_secrets(draft, template, context, place, under)
     return dict(value) if template.literal else value  # a constant is shared by all who read it
+
+
+def note_secrets(
+    draft: State, template: Template, context: Context, place: Place, under: tuple[str, ...]
+) -> Asking[None]:
+    """Keep the marks of the input for its record. Nearly always there are none: that costs a look
+    at what the template was compiled to and at the records it reads.
+    """
+    key = task_key(place.node.ref, place.iteration)
+    draft.marks.pop(key, None)
+    read = any(task is not None and task.secrets for task in context.tasks.values())
+    if not (template.uses.secrets or draft.head.secrets or read):
+        return
+    marks = template.marks(context)
+    if marks and place.branch:
+        marks = yield from permitted(draft, place, marks)
+    for name in reversed(under):
+        marks = tuple(below(name, marks))
+    if marks:
+        draft.marks[key] = marks
+
+
+def permitted(
+    draft: State, place: Place, marks: tuple[SecretMark, ...]
+) -> Asking[tuple[SecretMark, ...]]:
+    """Those that a definition asked for: the branches of a dynamic fork are made of data, so there
+    the fork's own parameters, or a registered inputTemplate, must name the secret.
+    """
+    branch = yield from want_branch(draft, place.branch)
+    named = branch.secrets if place.node.index == 0 else ()
+    task, attached = place.node.task, place.node.task_def
+    template = attached.input_template if attached else {}
+    own = template.keys() - task.input_parameters.keys()
+    return tuple(mark for mark in marks if mark in named or mark.path[0] in own)
 
 
 def context_for(draft: State, uses: Uses, reader: Reader) -> Asking[Context]:
@@ -204,6 +259,7 @@ def context_for(draft: State, uses: Uses, reader: Reader) -> Asking[Context]:
         tasks=tasks,
         task_id=reader.task_id,
         parameters=reader.parameters,
+        environment=draft.environment,
         gathered=lambda task: gather(task, parts, lambda key: gathered_task(draft, key)),
     )
 

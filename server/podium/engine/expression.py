@@ -10,14 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
 from podium.engine.expression_text import cut
 from podium.engine.reading import Node, ReadParameter, Uses, merge, node_of
 from podium.engine.scope import Context
+from podium.engine.secret import below
 from podium.model.payload import JsonValue, json_bytes
+
+if TYPE_CHECKING:
+    from podium.model.execution import SecretMark
 
 __all__ = [
     "Context",
@@ -64,8 +68,8 @@ class Template:
     `workflow`. `join_members`: for each `${a.output.b…}` the pair ("a", "b"), and ("a", "") when
     the whole output of a is read: where a is a JOIN, its output needs member b, or all of them.
     `dynamic`: some path is put together while evaluating; ask `uses_with` what else it reads.
-    `reads`: how many expressions it has. `uses` has the others again, and `unsupported` and
-    `secrets`: what is no path or names a secret, and `searches`: what the sandbox must find first.
+    `reads`: how many expressions it has. `uses` has the others again, and `unsupported`: what is no
+    path, `secrets`: the secrets that its text names, `searches`: what the sandbox must find first.
     """
 
     __slots__ = (
@@ -121,6 +125,22 @@ class Template:
                 if total > limit:
                     return total
         return total
+
+    def marks(self, context: Context) -> tuple[SecretMark, ...]:
+        """Where secrets are named in its value."""
+        stack: list[list[SecretMark]] = []
+        for op in self.program:
+            if isinstance(op, Node):
+                stack.append(list(op.marks(context)))
+            elif isinstance(op, Const):
+                stack.append([])
+            else:
+                keys = range(op.size) if isinstance(op, MakeList) else op.keys
+                inner = stack[len(stack) - len(keys) :]
+                del stack[len(stack) - len(keys) :]
+                pairs = zip(keys, inner, strict=True)
+                stack.append([mark for key, marks in pairs for mark in below(key, marks)])
+        return tuple(stack[0])
 
     def uses_with(self, context: Context) -> Uses:
         """All that evaluation reads, with nested expressions resolved from what `context` holds.

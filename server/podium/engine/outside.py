@@ -62,7 +62,7 @@ def start(draft: State, command: Start) -> Asking[Outcome]:
             f"expected a priority of 0 to {PRIORITY_MAX}, found {command.priority}",
         )
     definition, now_ms = draft.graph.definition, draft.now_ms
-    draft.input = yield from taken_input(draft.graph, command.input)
+    draft.input = yield from taken_input(draft.graph, command.input, command.secrets)
     draft.variables = Payload.of(definition.variables)
     draft.output = EMPTY
     draft.stored_output = EMPTY
@@ -78,6 +78,7 @@ def start(draft: State, command: Start) -> Asking[Outcome]:
         correlation_id=command.correlation_id,
         priority=command.priority,
         task_to_domain=command.task_to_domain,
+        secrets=command.secrets,
         parent=command.parent,
         deadline_ms=workflow_deadline_ms(definition, now_ms),
         created_by=command.created_by,

@@ -24,6 +24,8 @@ from podium.engine.scope import (
     workflow_object,
 )
 from podium.engine.search import WHOLE, Search, parse_search
+from podium.engine.secret import ENVIRONMENT, INPUT, SECRETS, below, is_reference, under, value_at
+from podium.model.execution import SecretMark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -35,8 +37,9 @@ if TYPE_CHECKING:
 TASK_ID: Final = "CPEWF_TASK_ID"
 KEPT_NAMES: Final = frozenset({"NETFLIX_ENV", "NETFLIX_STACK"})
 """System names that are never set here, so their text stays (S-517)."""
-SECRETS: Final = "secrets"
 OUTPUT: Final = "output"
+SECRET_PATHS: Final = tuple(f"{begin}{WORKFLOW}.{SECRETS}." for begin in ("", "$."))
+"""How a path must begin in a definition to name a secret by further expressions."""
 
 
 class Uses(msgspec.Struct, frozen=True):
@@ -101,6 +104,11 @@ class Node:
         del context
         yield self
 
+    def marks(self, context: Context) -> Sequence[SecretMark]:
+        """Where secrets are named in the value that it yields."""
+        del context
+        return ()
+
 
 class Fixed(Node):
     """Always the same text, or null for what is no path."""
@@ -116,6 +124,33 @@ class Fixed(Node):
         return self.value
 
 
+class Secret(Fixed):
+    """`${workflow.secrets.NAME}`: its own text, with a mark."""
+
+    __slots__ = ("_mark",)
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"${{{reference}}}", Uses(secrets=(reference,)))
+        self._mark: Final = SecretMark(path=(), reference=reference)
+
+    def marks(self, context: Context) -> Sequence[SecretMark]:
+        del context
+        return (self._mark,)
+
+
+class ReadEnvironment(Node):
+    """`${workflow.env.NAME}`: a value that the operator of the server gave (S-520)."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(NOTHING)
+        self._path: Final = path
+
+    def evaluate(self, context: Context) -> JsonValue:
+        return value_at(self._path, context.environment)
+
+
 class TaskId(Node):
     """`${CPEWF_TASK_ID}`; where there is no task, the text stays (S-516)."""
 
@@ -128,7 +163,7 @@ class TaskId(Node):
 class ReadTask(Node):
     """`${ref.field…}`, or the whole task where no field is named."""
 
-    __slots__ = ("_definite", "_field", "_ref", "_steps")
+    __slots__ = ("_definite", "_field", "_names", "_ref", "_steps")
 
     def __init__(self, path: Path) -> None:
         head, self._steps = split_field(path)
@@ -136,6 +171,7 @@ class ReadTask(Node):
         if head is None:
             members = frozenset({(path.root, WHOLE)})
         super().__init__(Uses(refs=frozenset({path.root}), join_members=members))
+        self._names: Final = path.steps
         self._ref: Final = path.root
         self._definite: Final = path.definite
         self._field: Final[TaskField] = (
@@ -149,6 +185,12 @@ class ReadTask(Node):
 
     def text(self, context: Context) -> str:
         return result_text(self.evaluate(context), definite=self._definite)
+
+    def marks(self, context: Context) -> Sequence[SecretMark]:
+        record = context.tasks.get(self._ref)
+        if record is None or not record.secrets or not self._definite:
+            return ()
+        return marks_at(self._names, below(INPUT, record.secrets))
 
 
 class ReadParameter(Node):
@@ -167,13 +209,14 @@ class ReadParameter(Node):
 class ReadWorkflow(Node):
     """`${workflow.field…}`, or all of it."""
 
-    __slots__ = ("_definite", "_field", "_steps")
+    __slots__ = ("_definite", "_field", "_names", "_steps")
 
     def __init__(self, path: Path) -> None:
         head, self._steps = split_field(path)
         roots = frozenset(WORKFLOW_FIELDS) if head is None else frozenset({head})
         super().__init__(Uses(workflow_roots=roots & frozenset(WORKFLOW_FIELDS)))
         self._definite: Final = path.definite
+        self._names: Final = path.steps
         self._field: Final[WorkflowField] = (
             workflow_object if head is None else WORKFLOW_FIELDS.get(head, no_workflow_field)
         )
@@ -184,6 +227,9 @@ class ReadWorkflow(Node):
 
     def text(self, context: Context) -> str:
         return result_text(self.evaluate(context), definite=self._definite)
+
+    def marks(self, context: Context) -> Sequence[SecretMark]:
+        return marks_at(self._names, context.header.secrets) if self._definite else ()
 
 
 class Found(Node):
@@ -244,15 +290,28 @@ class Text(Node):
             if isinstance(part, Node):
                 yield from part.leaves(context)
 
+    def marks(self, context: Context) -> Sequence[SecretMark]:
+        found = [part.marks(context) for part in self._parts if isinstance(part, Node)]
+        return [SecretMark(path=(), reference=mark.reference) for marks in found for mark in marks]
+
+    @property
+    def begin(self) -> str:
+        """The text that stands before everything else."""
+        first = self._parts[0] if self._parts else ""
+        return first if isinstance(first, str) else ""
+
 
 class Nested(Node):
     """A path that is put together from other expressions first (S-492)."""
 
-    __slots__ = ("_path",)
+    __slots__ = ("_path", "_secret")
 
     def __init__(self, path: Text) -> None:
-        super().__init__(merge((path.uses, Uses(dynamic=True))))
+        secret = path.begin.lstrip().startswith(SECRET_PATHS)
+        named = (f"{path.begin}…",) if secret else ()
+        super().__init__(merge((path.uses, Uses(dynamic=True, secrets=named))))
         self._path: Final = path
+        self._secret: Final = secret
 
     def evaluate(self, context: Context) -> JsonValue:
         return self._found(context).evaluate(context)
@@ -266,6 +325,11 @@ class Nested(Node):
     def leaves(self, context: Context) -> Iterator[Node]:
         yield from self._path.leaves(context)
         yield self._found(context)
+
+    def marks(self, context: Context) -> Sequence[SecretMark]:
+        """A path that is data from its beginning names no secret: data could name any then."""
+        found = self._found(context)
+        return found.marks(context) if self._secret or not isinstance(found, Secret) else ()
 
     def _found(self, context: Context) -> Node:
         return node_of(self._path.text(context))
@@ -285,7 +349,9 @@ def node_of(text: str) -> Node:
     if path.root != WORKFLOW:
         return ReadTask(path)
     if path.steps and path.steps[0] == SECRETS:
-        return Fixed(f"${{{text}}}", Uses(secrets=(text,)))
+        return Secret(text) if is_reference(path) else Fixed(None, Uses(unsupported=(text,)))
+    if path.steps and path.steps[0] == ENVIRONMENT:
+        return ReadEnvironment(path) if is_reference(path) else Fixed(None)
     return ReadWorkflow(path)
 
 
@@ -295,8 +361,14 @@ def searching(text: str) -> Node:
     if search is None:
         return Fixed(None, Uses(unsupported=(text,)))
     if (WORKFLOW, SECRETS) in search.roots:
-        return Fixed(f"${{{text}}}", Uses(secrets=(text,)))
+        return Fixed(None, Uses(unsupported=(text,)))
     return Found(search)
+
+
+def marks_at(names: tuple[Step, ...], marks: Sequence[SecretMark]) -> tuple[SecretMark, ...]:
+    """The marks of what a plain path reads."""
+    keys = tuple(name for name in names if isinstance(name, str | int))
+    return under(keys, marks) if marks and len(keys) == len(names) else ()
 
 
 def split_field(path: Path) -> tuple[str | None, tuple[Step, ...]]:

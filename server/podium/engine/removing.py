@@ -26,6 +26,7 @@ from podium.engine.schedule import (
     queued,
     want_domains,
 )
+from podium.engine.secret import INPUT
 from podium.engine.settle import enter
 from podium.engine.state import known_tasks
 from podium.engine.work import Step
@@ -122,6 +123,8 @@ def begin_whole(draft: State) -> None:
         last_retried_ms=0,
     )
     draft.variables = Payload.of(definition.variables)
+    kept = tuple(mark for mark in draft.head.secrets if mark.path[0] == INPUT)
+    draft.header = replace(draft.head, secrets=kept)
     run_root(draft)
 
 
@@ -142,6 +145,7 @@ def run_again(draft: State, place: Place, former: TaskRecord) -> Asking[None]:
         return
     task = draft_task(draft, place, former.task_type, former.def_name)
     task = replace(task, retry_count=former.retry_count, task_def=former.task_def)
+    task = replace(task, secrets=former.secrets)
     if former.queue is not None:
         task_def = definition_of(place, former)
         yield from want_domains(draft, former.task_type)

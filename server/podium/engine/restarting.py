@@ -43,7 +43,7 @@ def restart(draft: State, command: Restart) -> Asking[Outcome]:
         raise Rejected("NOT_FOUND", f"Workflow: {header.id} is non-restartable")
     yield from want_payloads(draft)
     if command.graph is not None:
-        yield from require_input(command.graph, payload(draft.input))
+        yield from require_input(command.graph, payload(draft.input), draft.head.secrets)
         draft.graph = command.graph
         draft.header = replace(
             header,
@@ -84,7 +84,7 @@ def rerun_ended(draft: State, command: Rerun) -> Asking[None]:
     if command.task_ids:
         begin = yield from find(draft, command)
     if command.input is not None:
-        draft.input = yield from taken_input(draft.graph, command.input)
+        draft.input = yield from taken_input(draft.graph, command.input, draft.head.secrets)
     if command.correlation_id:
         draft.header = replace(draft.head, correlation_id=command.correlation_id)
     tell = not command.by_parent

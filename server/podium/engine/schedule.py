@@ -94,6 +94,12 @@ def draft_task(draft: State, place: Place, task_type: str, def_name: str) -> Tas
     )
 
 
+def marked(draft: State, task: TaskRecord) -> TaskRecord:
+    """The record with where its input, which was just made, names secrets."""
+    marks = draft.marks.pop(task.key, None) if draft.marks else None
+    return replace(task, secrets=marks) if marks else task
+
+
 def start_delay_ms(draft: State, place: Place) -> int:
     """The startDelay of a task; one that is tried again by hand has none (S-099)."""
     again = bool(draft.anew) and task_key(place.node.ref, place.iteration) in draft.anew
@@ -169,6 +175,7 @@ def queued(
         start_delay_ms=delay_ms,
         callback_after_ms=delay_ms,
         response_timeout_ms=task_def.response_timeout_seconds * MS if task_def else 0,
+        runtime_metadata=tuple(task_def.runtime_metadata) if task_def else (),
         task_def=None if task_def is place.node.task_def else task_def,
     )
     return replace(

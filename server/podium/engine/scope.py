@@ -38,6 +38,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """The task's own input, where its parameters have names of their own."""
     gathered: Callable[[TaskRecord], JsonObject] | None = None
     """Output of a JOIN or DO_WHILE, which is not stored; None = read the record's own output."""
+    environment: Mapping[str, str] = {}
+    """What `${workflow.env.NAME}` may name."""
     found: Mapping[str, JsonValue] | None = None
     """What the sandbox gave for the programs of searches (search.py)."""
 

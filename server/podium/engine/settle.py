@@ -19,7 +19,14 @@ from podium.engine.identity import reference_in, task_key
 from podium.engine.lifecycle import workflow_status_of
 from podium.engine.limits import NOTED_LIMIT, PAYLOAD_BYTES_LIMIT
 from podium.engine.retry import gives_up_for_time, may_retry
-from podium.engine.schedule import EndExecution, definition_of, failed_at_once, locate, too_large
+from podium.engine.schedule import (
+    EndExecution,
+    definition_of,
+    failed_at_once,
+    locate,
+    marked,
+    too_large,
+)
 from podium.engine.state import State, want_branch, want_join, want_task
 from podium.engine.work import Step
 from podium.model.execution import JoinRecord, TaskRecord, TaskStatus, WorkflowStatus
@@ -97,7 +104,7 @@ def add(draft: State, place: Place, task: TaskRecord, input_: JsonObject) -> Ask
     if len(encoded) > PAYLOAD_BYTES_LIMIT:
         task = failed_at_once(draft, task, too_large("task input", len(encoded)))
     else:
-        task = replace(task, input=encoded)
+        task = marked(draft, replace(task, input=encoded))
         if is_checked(place, task):
             task = yield from admitted(draft, place, task)
     draft.create(task)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from podium.engine.command import Outcome, Rejected, ReportResult, Signal, UpdateVariables, Verdict
 from podium.engine.lifecycle import require_state
 from podium.engine.limits import VARIABLES_BYTES_LIMIT
 from podium.engine.pausing import waiting_for
 from podium.engine.report import report_result
+from podium.engine.secret import VARIABLES, below
 from podium.engine.state import payload, want_all, want_payloads
 from podium.model.payload import Payload
 
 if TYPE_CHECKING:
     from podium.engine.state import Asking, State
+    from podium.model.execution import SecretMark
+    from podium.model.payload import JsonObject
 
 WAIT: Final = "WAIT"
 
@@ -48,4 +53,14 @@ def update_variables(draft: State, command: UpdateVariables) -> Asking[Outcome]:
             f" found {len(variables)}",
         )
     draft.variables = variables
+    note_variables(draft, command.variables.value, ())
     return Outcome(Verdict.OK)
+
+
+def note_variables(draft: State, value: JsonObject, marks: tuple[SecretMark, ...]) -> None:
+    """Those of `value` are set: of them, only what `marks` say names secrets."""
+    known = draft.head.secrets
+    kept = [mark for mark in known if mark.path[0] != VARIABLES or mark.path[1] not in value]
+    if marks or len(kept) < len(known):
+        secrets = (*kept, *below(VARIABLES, marks))
+        draft.header = replace(draft.head, secrets=secrets)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         BranchRecord,
         ExecutionHeader,
         JoinRecord,
+        SecretMark,
         TaskRecord,
         WorkflowStatus,
     )
@@ -59,12 +60,11 @@ class Unknown(Enum):
 
 
 UNKNOWN: Final = Unknown.UNKNOWN
+NO_ENVIRONMENT: Final[Mapping[str, str]] = {}
 
 
 COUNTED: Final = frozenset({"JOIN", "EXCLUSIVE_JOIN", "DO_WHILE"})
 """Task types that have a counter."""
-
-
 SYSTEM_TYPES: Final = frozenset({"HTTP"})
 """Queued types whose worker lives in the server; those that are installed come to them."""
 
@@ -121,13 +121,13 @@ class State:
     """Everything one decision reads and changes: the rules work on it, draft.py adds its ends."""
 
     __slots__ = (
-        "anew", "attempts", "branches", "cancels", "commands", "domains", "effects", "events",
-        "graph", "header", "input", "joins", "later", "loops", "now", "now_ms", "output",
-        "payloads_known", "removed", "stored_header", "stored_input", "stored_output",
+        "anew", "attempts", "branches", "cancels", "commands", "domains", "effects", "environment",
+        "events", "graph", "header", "input", "joins", "later", "loops", "marks", "now", "now_ms",
+        "output", "payloads_known", "removed", "stored_header", "stored_input", "stored_output",
         "stored_variables", "system_types", "tasks", "unseen", "variables", "workflow_id",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by name, what is stored and what the server is
         self,
         *,
         header: ExecutionHeader | None,
@@ -135,9 +135,11 @@ class State:
         workflow_id: str,
         records: Records,
         system_types: frozenset[str] = SYSTEM_TYPES,
+        environment: Mapping[str, str] = NO_ENVIRONMENT,
     ) -> None:
         self.header = header
         self.system_types: Final = system_types
+        self.environment: Final = environment
         self.stored_header: Final = header
         self.graph = graph
         self.workflow_id: Final = workflow_id
@@ -158,12 +160,13 @@ class State:
         self.anew: dict[str, TaskRecord] = {}
         """Attempts that were set aside, by key: their successors are made next."""
         self.removed: list[tuple[TaskRecord, TaskRecord]] = []
-        """Tasks that ended in this draft and are removed by it: as they were stored, as they ended.
-        """
+        """Tasks that ended in this draft and are removed by it: as stored, as they ended."""
         self.effects: list[Effect] = []
         self.events: Final = Events()
         self.cancels: list[CancelNotice] = []
         self.commands: list[str] = []
+        self.marks: dict[str, tuple[SecretMark, ...]] = {}
+        """By task key: where the input that was just made names secrets, until a record has it."""
         self.domains: dict[str, frozenset[str]] = {}
         """Task types whose domain must be chosen: those in which workers are active."""
         self.now_ms = 0

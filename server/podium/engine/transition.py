@@ -17,6 +17,7 @@ from podium.model.execution import (
     HistoryRow,
     JoinRecord,
     ParentLink,
+    SecretMark,
     TaskRecord,
 )
 from podium.model.payload import EMPTY, JsonValue, Payload
@@ -41,6 +42,8 @@ class StartChild(msgspec.Struct, frozen=True, kw_only=True, tag="start_child", a
     """Set for a failure workflow: its input gets `failedWorkflow` from this execution (S-144)."""
     starter: ParentLink | None = None
     """The START_WORKFLOW task that is told, by a CloseChild, how the start itself went."""
+    secrets: tuple[SecretMark, ...] = ()
+    """Where `input` names secrets, a path beginning with input; its values are not in it."""
 
 
 class ReportToParent(
@@ -244,6 +247,8 @@ class Evaluate(msgspec.Struct, frozen=True):
     `input` is JSON text: what `$` is in JavaScript, `.` in jq, the document of a JSONPath or of a
     JSON Schema, which is the program as JSON text.
     `now_ms` and `seed` make clock and chance of the program the same whenever it is repeated.
+    `secrets`: where the input names secrets, which are put in on the way, and those whose `path` is
+    `program_path` in the program, too.
     """
 
     language: Language
@@ -251,6 +256,8 @@ class Evaluate(msgspec.Struct, frozen=True):
     input: bytes
     now_ms: int = 0
     seed: str = ""
+    secrets: tuple[SecretMark, ...] = ()
+    program_path: tuple[str, ...] = ()
 
 
 class Evaluated(msgspec.Struct, frozen=True):

@@ -151,7 +151,9 @@ def run_limit_problems(config: JsonValue) -> Iterator[Problem]:
         return
     key, limit = config.get("rateLimitKey"), config.get("concurrentExecLimit")
     if isinstance(key, str):
-        yield from check_expressions(f"{place}.rateLimitKey", key, Known({}, closed=True))
+        yield from check_expressions(
+            f"{place}.rateLimitKey", key, Known({}, closed=True, secrets=False)
+        )
     elif key is not None:
         yield Problem(f"{place}.rateLimitKey", f"expected text, found {shown(key)}")
     policy = config.get("policy")

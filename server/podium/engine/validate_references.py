@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import orjson
+from msgspec.structs import replace
 
 from podium.engine.expression import compile_key, compile_value
 from podium.engine.graph import parameters_of
@@ -17,6 +18,7 @@ from podium.engine.problem import Problem, check_name, shown
 from podium.engine.scope import WORKFLOW
 from podium.engine.script import Script
 from podium.engine.search import SEARCHES_LIMIT
+from podium.engine.secret import SECRETS
 from podium.engine.state_event import payloads_in
 
 if TYPE_CHECKING:
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
     from podium.model.payload import JsonValue
 
 DYNAMIC_FORK: Final = "FORK_JOIN_DYNAMIC"
+TASK_PATH: Final = (
+    "a path that begins with workflow or a task, like task.output.name or"
+    " task.output.list[?(@.n > 1)]"
+)
+REFERENCE_PATH: Final = "a secret as workflow.secrets.NAME or workflow.secrets.NAME.json.path"
 JOINS: Final = frozenset({"JOIN", "EXCLUSIVE_JOIN"})
 
 
@@ -37,6 +44,8 @@ class Known(msgspec.Struct, frozen=True):
     loops: dict[str, str]
     """Reference → reference of the innermost DO_WHILE around it, "" where there is none."""
     closed: bool
+    secrets: bool = True
+    """Whether a secret may be named: where the value ends in no input, none is ever put in."""
 
 
 def known_references(tasks: Sequence[Placed]) -> Known:
@@ -106,13 +115,10 @@ def check_uses(where: str, uses: Uses, known: Known) -> Iterator[Problem]:
     some = "expected a reference of this definition"
     expected = some if known.loops or not known.closed else "expected workflow and no task"
     for path in uses.unsupported:
-        yield Problem(
-            where,
-            "expected a path that begins with workflow or a task, like task.output.name or"
-            f" task.output.list[?(@.n > 1)], found {shown(path)}",
-        )
-    for path in uses.secrets:
-        yield Problem(where, f"expected no secret (not built yet), found {shown(path)}")
+        kind = REFERENCE_PATH if f"{WORKFLOW}.{SECRETS}" in path else TASK_PATH
+        yield Problem(where, f"expected {kind}, found {shown(path)}")
+    for path in uses.secrets if not known.secrets else ():
+        yield Problem(where, f"expected no secret, found {shown(path)}")
     for reference in sorted(uses.refs - known.loops.keys() if known.closed else ()):
         yield Problem(where, f"{expected}, found {shown(reference)}")
 
@@ -123,7 +129,8 @@ def check_cache_key(placed: Placed, known: Known) -> Iterator[Problem]:
     key = config.get("key") if isinstance(config, dict) else None
     if isinstance(key, str):
         uses = compile_key(key, parameters_of(placed.task)).uses
-        yield from check_uses(f"{placed.place}.cacheConfig.key", uses, known)
+        where = f"{placed.place}.cacheConfig.key"
+        yield from check_uses(where, uses, replace(known, secrets=False))
 
 
 def searches_in(place: str, value: JsonValue) -> Iterator[tuple[str, Script]]:

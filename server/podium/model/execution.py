@@ -93,6 +93,15 @@ class Lease(Stored, frozen=True):
     kind: LeaseKind
 
 
+class SecretMark(Stored, frozen=True):
+    """A definition named a secret here: the text at `path` holds `${reference}`, which is replaced
+    when the input is handed out, and never in what is stored.
+    """
+
+    path: tuple[str | int, ...]
+    reference: str
+
+
 class TaskRecord(Stored, frozen=True):
     """One attempt of one task. `id` = "<workflow id>.<key>.<attempt>" (engine/identity.py)."""
 
@@ -152,6 +161,10 @@ class TaskRecord(Stored, frozen=True):
     """Name under which its output is to be kept for equal calls; "" = it is not kept."""
     raises: bool = False
     """Its changes of state raise events (onStateChange)."""
+    secrets: tuple[SecretMark, ...] = ()
+    """Where its input names secrets."""
+    runtime_metadata: tuple[str, ...] = ()
+    """Names of secrets or environment values that its worker is given beside the input (S-260)."""
 
 
 class JoinRecord(Stored, frozen=True):
@@ -186,6 +199,8 @@ class BranchRecord(Stored, frozen=True):
     parent_branch: str = ""
     loop: str = ""
     """Key of the DO_WHILE in whose body the fork stands; "" = in none."""
+    secrets: tuple[SecretMark, ...] = ()
+    """Where the fork's own definition named secrets in the parameters of this branch's task."""
 
 
 class RerunRecord(Stored, frozen=True):
@@ -270,6 +285,8 @@ class ExecutionHeader(Stored, frozen=True):
     """Set while a restart or rerun removes what the former run left, or waits to begin."""
     gate: GateRecord | None = None
     """The latest one; None where the number of its kind that run at a time has no limit."""
+    secrets: tuple[SecretMark, ...] = ()
+    """Where its input and its variables name secrets; a path begins with input or variables."""
 
 
 class TaskChange(msgspec.Struct, frozen=True, array_like=True):

@@ -6,6 +6,7 @@ are facts or wishes about leases named (task id, lease epoch).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -142,6 +143,8 @@ class HandOut(msgspec.Struct, frozen=True):
     input: Payload
     response_timeout_ms: int
     scheduled_ms: int
+    runtime_metadata: Mapping[str, str] = {}
+    """Secrets and environment values that its definition asks for, by name."""
 
 
 class CancelTask(msgspec.Struct, frozen=True):

@@ -188,5 +188,6 @@ def _weigh_task(task: HandOut) -> int:
         + len(task.workflow_name)
         + len(task.reference_name)
         + len(task.correlation_id)
+        + sum(ITEM_BYTES + len(name) + len(text) for name, text in task.runtime_metadata.items())
     )
     return 2 * ITEM_BYTES + CHARACTER_BYTES * characters + len(task.input)

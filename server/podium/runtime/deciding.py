@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from podium.engine.command import GrantLease, Outcome, Rejected, Start, Verdict
 from podium.engine.decide import decide
-from podium.engine.draft import Draft
 from podium.runtime.clock import spawn
 from podium.runtime.letter import (
     AlreadyRecorded,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from podium.engine.draft import Draft
     from podium.engine.transition import Answer, Need, Transition
     from podium.model.execution import ExecutionHeader
     from podium.runtime.answers import Answers
@@ -54,6 +54,7 @@ RETRY_WAIT_MS_MAX: Final = 2_000
 class Deciding:
     """Takes a mailbox with letters (`begin`), calls `released` when it is free again.
 
+    `drafts` makes a draft of what is stored, knowing this server;
     `aftermath` and `released` are set before the first letter.
     """
 
@@ -67,11 +68,11 @@ class Deciding:
         ids: Ids,
         answers: Answers,
         parking: Parking,
-        system_types: frozenset[str],
+        drafts: Callable[..., Draft],
         incarnation: str,
         shared: bool,
     ) -> None:
-        self._system_types = system_types
+        self._drafts = drafts
         self._answers = answers
         self._parking = parking
         self._loader = loader
@@ -84,8 +85,7 @@ class Deciding:
         self._tasks: set[asyncio.Task[None]] = set()
         self.released: Callable[[Mailbox], None]
         self.aftermath: Aftermath
-        self.conflicts = 0
-        self.decisions = 0
+        self.conflicts = self.decisions = 0
 
     def begin(self, mailbox: Mailbox) -> None:
         letters, mailbox.waiting = mailbox.waiting, []
@@ -130,12 +130,11 @@ class Deciding:
                 await self._wait_for_store(mailbox)
 
     def _work(self, mailbox: Mailbox, entry: Entry, letters: list[Letter], *, fresh: bool) -> Work:
-        draft = Draft(
+        draft = self._drafts(
             header=entry.header,
             graph=entry.graph,
             workflow_id=mailbox.workflow_id,
             records=entry.records,
-            system_types=self._system_types,
         )
         return Work(entry, letters, draft, fresh=fresh)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from typing import TYPE_CHECKING, Final, Protocol
 
 from podium.engine.identity import reference_in
@@ -17,14 +18,17 @@ from podium.model.execution import TaskStatus
 from podium.model.payload import EMPTY, Payload
 from podium.model.system_call import SystemCall
 from podium.protocol.frame import LeaseName, Result
+from podium.runtime.hand_out import refusal_of
+from podium.runtime.vault import NO_SECRETS, CannotOpen
 
 if TYPE_CHECKING:
-    from podium.model.execution import ExecutionHeader, TaskRecord
+    from podium.model.execution import ExecutionHeader, SecretMark, TaskRecord
     from podium.model.payload import JsonObject
     from podium.model.queue import LeaseKind, Queue
     from podium.protocol.frame import ResultVerdict
     from podium.runtime.dispatcher import Dispatcher
     from podium.runtime.leases import Leases
+    from podium.runtime.vault import Vault
 
 LOG = logging.getLogger("podium.local")
 FINISH_MS: Final = 2_000
@@ -58,7 +62,7 @@ class LocalWorker:
 
     kind: LeaseKind = "stream"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but one by name
         self,
         handler: Handler,
         *,
@@ -66,6 +70,7 @@ class LocalWorker:
         tasks_max: int,
         dispatcher: Dispatcher,
         leases: Leases,
+        vault: Vault = NO_SECRETS,
     ) -> None:
         assert tasks_max > 0, tasks_max
         self._handler = handler
@@ -73,6 +78,7 @@ class LocalWorker:
         self._free = tasks_max
         self._dispatcher = dispatcher
         self._leases = leases
+        self._vault = vault
         self._runs: dict[LeaseName, asyncio.Task[None]] = {}
         self._open = False
         self.session = f"local-{queue.task_type}"
@@ -112,7 +118,7 @@ class LocalWorker:
         if not self._open:
             self._leases.nack(self, lease)
             return
-        run = asyncio.get_running_loop().create_task(self._run(lease, call_of(task, header)))
+        run = asyncio.get_running_loop().create_task(self._run(lease, task, header))
         self._runs[lease] = run
         # Not a `finally` of the run: one that is cancelled before its first step has none.
         run.add_done_callback(lambda _: self._ended(lease))
@@ -129,28 +135,38 @@ class LocalWorker:
         if run is not None:
             run.cancel()
 
-    async def _run(self, lease: LeaseName, call: SystemCall) -> None:
-        self._leases.report(self, await self._result(lease, call), _answered)
+    async def _run(self, lease: LeaseName, task: TaskRecord, header: ExecutionHeader) -> None:
+        try:
+            call = call_of(self._vault.opened(task), header)
+        except CannotOpen as problem:
+            result = refusal_of(lease, problem.reason)
+        else:
+            result = await self._result(lease, call, task.secrets)
+        self._leases.report(self, result, _answered)
 
     def _ended(self, lease: LeaseName) -> None:
         del self._runs[lease]
         self._free += 1
         self._dispatcher.credit_changed(self._queue)
 
-    async def _result(self, lease: LeaseName, call: SystemCall) -> Result:
+    async def _result(
+        self, lease: LeaseName, call: SystemCall, secrets: tuple[SecretMark, ...]
+    ) -> Result:
         after_ms = 0
         try:
             ran = await self._handler(call)
             status, output, reason = TaskStatus(ran.status), Payload.of(ran.output), ran.reason
             after_ms = ran.callback_after_ms
-        except Exception:
-            LOG.exception("the handler of %s raised for task %s", self._queue, lease.task_id)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises fails its task
+            self._tell(lease, error, secrets)
             status, output = TaskStatus.FAILED, EMPTY
             reason = f"expected an outcome of {self._queue.task_type}, found a fault of the server"
         if len(output) > PAYLOAD_BYTES_LIMIT:
             status = TaskStatus.FAILED_WITH_TERMINAL_ERROR
             reason = too_large("task output", len(output))
             output, after_ms = EMPTY, 0
+        if reason and secrets:
+            reason = self._vault.redacted(reason, secrets)
         return Result(
             task_id=lease.task_id,
             lease_epoch=lease.lease_epoch,
@@ -159,6 +175,19 @@ class LocalWorker:
             reason=reason,
             callback_after_ms=after_ms,
         )
+
+    def _tell(self, lease: LeaseName, error: Exception, secrets: tuple[SecretMark, ...]) -> None:
+        """Into the log; of an error that may hold a secret only its kind and its place."""
+        if not secrets:
+            LOG.error(
+                "the handler of %s raised for task %s", self._queue, lease.task_id, exc_info=error
+            )
+            return
+        places = "".join(traceback.format_tb(error.__traceback__))
+        LOG.error(
+            "the handler of %s raised %s for task %s, whose input names secrets\n%s",
+            self._queue, type(error).__name__, lease.task_id, places,
+        )  # fmt: skip
 
 
 def call_of(task: TaskRecord, header: ExecutionHeader) -> SystemCall:

@@ -137,11 +137,11 @@ class Mailbox:
         self.waiting: list[Letter] = []
         self.busy = False
         self.failures = 0
-        self._answers: dict[tuple[str, str, str, bytes], Evaluated] = {}
+        self._answers: dict[tuple[object, ...], Evaluated] = {}
 
     async def evaluated(self, need: Evaluate, evaluator: Evaluator) -> Evaluated:
         """What the program gives, or gave before."""
-        asked = (need.language, need.seed, need.program, need.input)
+        asked = (need.language, need.seed, need.program, need.input, need.secrets)
         answer = self._answers.get(asked)
         if answer is None:
             answer = await evaluator.evaluate(need)

@@ -8,10 +8,12 @@ mailboxes and commits drained, then the store is left.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from podium.engine.draft import Draft
 from podium.engine.state import SYSTEM_TYPES
 from podium.runtime.aftermath import Aftermath
 from podium.runtime.answers import Answers
@@ -31,6 +33,7 @@ from podium.runtime.parking import Parking
 from podium.runtime.polls import PollDesk
 from podium.runtime.relay import Relay
 from podium.runtime.timers import Timers
+from podium.runtime.vault import NO_SECRETS, OpeningEvaluator, Vault
 from podium.runtime.watch import Watch
 from podium.store.port import PARTITIONS, StoreError
 
@@ -77,6 +80,7 @@ class Runtime:
         ids: Ids,
         settings: Settings,
         evaluator: Evaluator | None = None,
+        vault: Vault = NO_SECRETS,
     ) -> None:
         self.store = store
         self.clock = clock = StoreClock(clock)
@@ -87,6 +91,7 @@ class Runtime:
         named = {"incarnation": self.incarnation}
         self.committer = Committer(store, clock)
         self.audit = AuditLog(store=store, clock=clock, **named)
+        self.vault = vault
         self._make_executor(settings, evaluator or NoEvaluator())
         self.dispatcher = Dispatcher(
             store=store, clock=clock, executor=self.executor, limiter=registry, **named
@@ -100,13 +105,7 @@ class Runtime:
         self.polls = PollDesk(
             dispatcher=self.dispatcher, leases=self.leases, store=store, clock=clock
         )
-        self.bus = Bus(
-            store=store,
-            executor=self.executor,
-            dispatcher=self.dispatcher,
-            leases=self.leases,
-            **named,
-        )
+        self._make_bus()
         self.members = Members(
             store=store,
             clock=clock,
@@ -129,11 +128,21 @@ class Runtime:
             incarnation=self.incarnation,
         )
 
+    def _make_bus(self) -> None:
+        self.bus = Bus(
+            store=self.store,
+            executor=self.executor,
+            dispatcher=self.dispatcher,
+            leases=self.leases,
+            incarnation=self.incarnation,
+        )
+
     def _make_executor(self, settings: Settings, evaluator: Evaluator) -> None:
         self.parking = Parking(store=self.store, clock=self.clock, incarnation=self.incarnation)
         loader = Loader(self.store, self._registry)
         cache = Cache(settings.cache_bytes)
         shared = self.store.capabilities.shared
+        evaluator = OpeningEvaluator(evaluator, self.vault)
         self.answers = Answers(store=self.store, loader=loader, evaluator=evaluator)
         self.deciding = Deciding(
             loader=loader,
@@ -143,7 +152,11 @@ class Runtime:
             ids=self.ids,
             answers=self.answers,
             parking=self.parking,
-            system_types=settings.system_types,
+            drafts=partial(
+                Draft,
+                system_types=settings.system_types,
+                environment=self.vault.environment,
+            ),
             incarnation=self.incarnation,
             shared=shared,
         )

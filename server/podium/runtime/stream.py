@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 import msgspec
 
-from podium.model.queue import Queue
 from podium.protocol.event import (
     CreditChanged,
     Drained,
@@ -28,7 +27,6 @@ from podium.protocol.event import (
 from podium.protocol.frame import (
     CancelTask,
     GoAway,
-    HandOut,
     LeaseName,
     ResultAck,
     ResultVerdict,
@@ -36,19 +34,22 @@ from podium.protocol.frame import (
 )
 from podium.protocol.problem import EndCode, ProtocolError
 from podium.protocol.session import Session, State
+from podium.runtime.hand_out import hand_out_of, refusal_of
 from podium.runtime.leases import GRACE_MS
 from podium.runtime.link import LinkBroken
 from podium.runtime.stream_view import QueueCredit, StreamView
+from podium.runtime.vault import NO_SECRETS, CannotOpen
 from podium.store.port import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from podium.model.execution import ExecutionHeader, TaskRecord
-    from podium.model.queue import LeaseKind
+    from podium.model.queue import LeaseKind, Queue
     from podium.protocol.frame import Hello, Result, TaskLog, WorkerFrame
     from podium.runtime.clock import Clock
     from podium.runtime.link import CreditDesk, LeaseDesk, Link
+    from podium.runtime.vault import Vault
 
 ANSWERS_WAITING_MAX: Final = 20_000
 """A worker that sends results and does not read the answers is not read further than this."""
@@ -94,6 +95,7 @@ class StreamHost:
         session: str,
         server: str,
         limits: StreamLimits,
+        vault: Vault = NO_SECRETS,
     ) -> None:
         self.session = session
         self.worker_id = ""
@@ -107,6 +109,7 @@ class StreamHost:
         self._logs = logs
         self._server = server
         self._limits = limits
+        self._vault = vault
         self._protocol = Session(frame_bytes_limit=limits.frame_bytes_limit)
         self._outgoing = asyncio.Event()
         self._answers_taken = asyncio.Event()
@@ -186,7 +189,15 @@ class StreamHost:
             self._leases.nack(self, lease)
             return
         self._leases.add(task.id, task.lease_epoch, self)
-        self._protocol.hand_out(hand_out_of(task, header))
+        try:
+            opened = self._vault.opened(task)
+        except CannotOpen as problem:
+            self._leases.report(self, refusal_of(lease, problem.reason), _nothing)
+            if task.queue is not None:
+                self._protocol.unreserve(task.queue)
+                self._credit_changed(task.queue)
+            return
+        self._protocol.hand_out(hand_out_of(opened, header, self._vault.runtime_metadata(task)))
         self._outgoing.set()
 
     # A leases.LeaseHolder
@@ -368,22 +379,6 @@ class StreamHost:
             self._dispatcher.credit_changed(queue)
 
 
-def hand_out_of(task: TaskRecord, header: ExecutionHeader) -> HandOut:
-    """What a worker is told of a task, over the stream and by polls alike."""
-    return HandOut(
-        task_id=task.id,
-        lease_epoch=task.lease_epoch,
-        queue=task.queue or Queue(task.def_name, task.domain),
-        workflow_id=header.id,
-        workflow_name=header.name,
-        workflow_version=header.version,
-        reference_name=task.ref,
-        retry_count=task.retry_count,
-        iteration=task.iteration[-1] if task.iteration else 0,
-        poll_count=task.poll_count,
-        priority=header.priority,
-        correlation_id=header.correlation_id,
-        input=task.input,
-        response_timeout_ms=task.response_timeout_ms,
-        scheduled_ms=task.scheduled_ms,
-    )
+def _nothing(verdict: ResultVerdict, reason: str) -> None:
+    """Nobody waits for what became of a task that was refused here."""
+    del verdict, reason

@@ -7,6 +7,7 @@ from podium.v1 import admin_audit_pb2 as podium_dot_v1_dot_admin__audit__pb2
 from podium.v1 import admin_explain_pb2 as podium_dot_v1_dot_admin__explain__pb2
 from podium.v1 import admin_mend_pb2 as podium_dot_v1_dot_admin__mend__pb2
 from podium.v1 import admin_pb2 as podium_dot_v1_dot_admin__pb2
+from podium.v1 import admin_values_pb2 as podium_dot_v1_dot_admin__values__pb2
 from podium.v1 import admin_view_pb2 as podium_dot_v1_dot_admin__view__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -98,6 +99,16 @@ class AdminServiceStub:
                 '/podium.v1.AdminService/ListWorkers',
                 request_serializer=podium_dot_v1_dot_admin__view__pb2.ListWorkersRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_admin__view__pb2.ListWorkersResponse.FromString,
+                _registered_method=True)
+        self.ListSecrets = channel.unary_unary(
+                '/podium.v1.AdminService/ListSecrets',
+                request_serializer=podium_dot_v1_dot_admin__values__pb2.ListSecretsRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__values__pb2.ListSecretsResponse.FromString,
+                _registered_method=True)
+        self.ListEnvironment = channel.unary_unary(
+                '/podium.v1.AdminService/ListEnvironment',
+                request_serializer=podium_dot_v1_dot_admin__values__pb2.ListEnvironmentRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__values__pb2.ListEnvironmentResponse.FromString,
                 _registered_method=True)
 
 
@@ -297,6 +308,36 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSecrets(self, request, context):
+        """Lists the names of the secrets that this server was given, which definitions name by
+        ${workflow.secrets.NAME}. No call tells a value.
+
+        Status codes:
+        - OK: all of them.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEnvironment(self, request, context):
+        """Lists the environment values that this server was given, which definitions name by
+        ${workflow.env.NAME}.
+
+        Status codes:
+        - OK: all of them.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -359,6 +400,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListWorkers,
                     request_deserializer=podium_dot_v1_dot_admin__view__pb2.ListWorkersRequest.FromString,
                     response_serializer=podium_dot_v1_dot_admin__view__pb2.ListWorkersResponse.SerializeToString,
+            ),
+            'ListSecrets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSecrets,
+                    request_deserializer=podium_dot_v1_dot_admin__values__pb2.ListSecretsRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__values__pb2.ListSecretsResponse.SerializeToString,
+            ),
+            'ListEnvironment': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEnvironment,
+                    request_deserializer=podium_dot_v1_dot_admin__values__pb2.ListEnvironmentRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__values__pb2.ListEnvironmentResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -686,6 +737,60 @@ class AdminService:
             '/podium.v1.AdminService/ListWorkers',
             podium_dot_v1_dot_admin__view__pb2.ListWorkersRequest.SerializeToString,
             podium_dot_v1_dot_admin__view__pb2.ListWorkersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSecrets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/ListSecrets',
+            podium_dot_v1_dot_admin__values__pb2.ListSecretsRequest.SerializeToString,
+            podium_dot_v1_dot_admin__values__pb2.ListSecretsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEnvironment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/ListEnvironment',
+            podium_dot_v1_dot_admin__values__pb2.ListEnvironmentRequest.SerializeToString,
+            podium_dot_v1_dot_admin__values__pb2.ListEnvironmentResponse.FromString,
             options,
             channel_credentials,
             insecure,

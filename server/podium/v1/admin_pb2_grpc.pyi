@@ -9,6 +9,7 @@ from podium.v1 import admin_audit_pb2 as _admin_audit_pb2
 from podium.v1 import admin_explain_pb2 as _admin_explain_pb2
 from podium.v1 import admin_mend_pb2 as _admin_mend_pb2
 from podium.v1 import admin_pb2 as _admin_pb2
+from podium.v1 import admin_values_pb2 as _admin_values_pb2
 from podium.v1 import admin_view_pb2 as _admin_view_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -181,6 +182,28 @@ class AdminServiceStub:
     - UNAVAILABLE: the server is stopping.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
+    ListSecrets: _grpc.UnaryUnaryMultiCallable[_admin_values_pb2.ListSecretsRequest, _admin_values_pb2.ListSecretsResponse]
+    """Lists the names of the secrets that this server was given, which definitions name by
+    ${workflow.secrets.NAME}. No call tells a value.
+
+    Status codes:
+    - OK: all of them.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    ListEnvironment: _grpc.UnaryUnaryMultiCallable[_admin_values_pb2.ListEnvironmentRequest, _admin_values_pb2.ListEnvironmentResponse]
+    """Lists the environment values that this server was given, which definitions name by
+    ${workflow.env.NAME}.
+
+    Status codes:
+    - OK: all of them.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -323,6 +346,28 @@ class AdminServiceAsyncStub(AdminServiceStub):
     ListWorkers: _aio.UnaryUnaryMultiCallable[_admin_view_pb2.ListWorkersRequest, _admin_view_pb2.ListWorkersResponse]  # type: ignore[assignment]
     """Lists the workers of the server asked: its streams, with credits and tasks in hand, and by
     queue those who wait without one.
+
+    Status codes:
+    - OK: all of them.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    ListSecrets: _aio.UnaryUnaryMultiCallable[_admin_values_pb2.ListSecretsRequest, _admin_values_pb2.ListSecretsResponse]  # type: ignore[assignment]
+    """Lists the names of the secrets that this server was given, which definitions name by
+    ${workflow.secrets.NAME}. No call tells a value.
+
+    Status codes:
+    - OK: all of them.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    ListEnvironment: _aio.UnaryUnaryMultiCallable[_admin_values_pb2.ListEnvironmentRequest, _admin_values_pb2.ListEnvironmentResponse]  # type: ignore[assignment]
+    """Lists the environment values that this server was given, which definitions name by
+    ${workflow.env.NAME}.
 
     Status codes:
     - OK: all of them.
@@ -542,6 +587,40 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_view_pb2.ListWorkersResponse, _abc.Awaitable[_admin_view_pb2.ListWorkersResponse]]:
         """Lists the workers of the server asked: its streams, with credits and tasks in hand, and by
         queue those who wait without one.
+
+        Status codes:
+        - OK: all of them.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSecrets(
+        self,
+        request: _admin_values_pb2.ListSecretsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_values_pb2.ListSecretsResponse, _abc.Awaitable[_admin_values_pb2.ListSecretsResponse]]:
+        """Lists the names of the secrets that this server was given, which definitions name by
+        ${workflow.secrets.NAME}. No call tells a value.
+
+        Status codes:
+        - OK: all of them.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def ListEnvironment(
+        self,
+        request: _admin_values_pb2.ListEnvironmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_values_pb2.ListEnvironmentResponse, _abc.Awaitable[_admin_values_pb2.ListEnvironmentResponse]]:
+        """Lists the environment values that this server was given, which definitions name by
+        ${workflow.env.NAME}.
 
         Status codes:
         - OK: all of them.

@@ -707,6 +707,26 @@ class Task(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class RuntimeMetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TASK_ID_FIELD_NUMBER: _builtins.int
     LEASE_EPOCH_FIELD_NUMBER: _builtins.int
     TASK_TYPE_FIELD_NUMBER: _builtins.int
@@ -723,6 +743,7 @@ class Task(_message.Message):
     INPUT_FIELD_NUMBER: _builtins.int
     RESPONSE_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     SCHEDULED_TIME_MS_FIELD_NUMBER: _builtins.int
+    RUNTIME_METADATA_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """The attempt."""
     lease_epoch: _builtins.int
@@ -759,6 +780,12 @@ class Task(_message.Message):
     def input(self) -> Global___Payload:
         """The input."""
 
+    @_builtins.property
+    def runtime_metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Values of the names in the task definition's runtimeMetadata: secrets, and where there is none
+        of a name, environment values. What the server does not know is left out. Not to be reported.
+        """
+
     def __init__(
         self,
         *,
@@ -778,10 +805,11 @@ class Task(_message.Message):
         input: Global___Payload | None = ...,
         response_timeout_ms: _builtins.int = ...,
         scheduled_time_ms: _builtins.int = ...,
+        runtime_metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "domain", b"domain", "input", b"input", "iteration", b"iteration", "lease_epoch", b"lease_epoch", "poll_count", b"poll_count", "priority", b"priority", "reference_name", b"reference_name", "response_timeout_ms", b"response_timeout_ms", "retry_count", b"retry_count", "scheduled_time_ms", b"scheduled_time_ms", "task_id", b"task_id", "task_type", b"task_type", "workflow_id", b"workflow_id", "workflow_name", b"workflow_name", "workflow_version", b"workflow_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "domain", b"domain", "input", b"input", "iteration", b"iteration", "lease_epoch", b"lease_epoch", "poll_count", b"poll_count", "priority", b"priority", "reference_name", b"reference_name", "response_timeout_ms", b"response_timeout_ms", "retry_count", b"retry_count", "runtime_metadata", b"runtime_metadata", "scheduled_time_ms", b"scheduled_time_ms", "task_id", b"task_id", "task_type", b"task_type", "workflow_id", b"workflow_id", "workflow_name", b"workflow_name", "workflow_version", b"workflow_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

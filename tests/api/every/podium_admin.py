@@ -72,3 +72,13 @@ async def list_audit(rpcs: Rpcs) -> None:
     await rpcs.ask(f"{WORKFLOWS}PauseWorkflow", workflow_id=workflow_id)
     [call] = (await rpcs.ask(f"{ADMIN}ListAudit", workflow_id=workflow_id))["calls"]
     assert call["method"] == f"{WORKFLOWS}PauseWorkflow"
+
+
+@row(f"{ADMIN}ListSecrets")
+async def list_secrets(rpcs: Rpcs) -> None:
+    assert await rpcs.ask(f"{ADMIN}ListSecrets") == {}  # with values: tests/api/test_secrets.py
+
+
+@row(f"{ADMIN}ListEnvironment")
+async def list_environment(rpcs: Rpcs) -> None:
+    assert await rpcs.ask(f"{ADMIN}ListEnvironment") == {}

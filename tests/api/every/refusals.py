@@ -180,6 +180,8 @@ OF_ALL: Final[dict[str, list[Bad]]] = {
         ({"hello": {"worker_id": "w"}}, "INVALID_ARGUMENT", "task type"),
     ],
     f"{ADMIN}ListParked": [],
+    f"{ADMIN}ListSecrets": [],
+    f"{ADMIN}ListEnvironment": [],
     f"{ADMIN}RetryParked": of_parked(),
     f"{ADMIN}PurgeParked": of_parked(),
     f"{ADMIN}Explain": of_execution(),

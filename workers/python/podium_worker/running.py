@@ -148,4 +148,5 @@ def _info_of(task: pb.Task) -> TaskInfo:
         correlation_id=task.correlation_id,
         response_timeout_ms=task.response_timeout_ms,
         scheduled_time_ms=task.scheduled_time_ms,
+        runtime_metadata=dict(task.runtime_metadata),
     )

@@ -62,6 +62,8 @@ class TaskInfo:
     response_timeout_ms: int
     """Longest silence before the task is given to another worker or fails; 0 = no limit."""
     scheduled_time_ms: int
+    runtime_metadata: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Secrets and environment values that the task definition asks for; not to be reported."""
 
 
 class TaskContext:

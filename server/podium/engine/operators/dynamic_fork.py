@@ -17,10 +17,11 @@ from podium.engine.gathering import latest
 from podium.engine.graph import NONE
 from podium.engine.identity import task_key
 from podium.engine.limits import BRANCHES_LIMIT
-from podium.engine.operators.elements import FORK_INPUTS, duplicate, elements_of
+from podium.engine.operators.elements import FORK_INPUTS, duplicate, elements_of, parameter_paths
 from podium.engine.operators.fork import enter_fork
 from podium.engine.operators.operator import Operator
 from podium.engine.schedule import EndExecution
+from podium.engine.secret import under
 from podium.engine.state import RECORDS_LIMIT, want_task, want_tasks
 from podium.engine.transition import FetchTaskDefs
 from podium.engine.work import Step
@@ -30,6 +31,7 @@ from podium.model.execution import BranchRecord, JoinRecord
 if TYPE_CHECKING:
     from podium.engine.graph import Place
     from podium.engine.state import Asking, State
+    from podium.model.execution import SecretMark, TaskRecord
     from podium.model.payload import JsonObject
 
 DYNAMIC_FORK: Final = "FORK_JOIN_DYNAMIC"
@@ -117,9 +119,10 @@ def create_branches(draft: State, place: Place, step: Step) -> Asking[None]:
     if after < len(definitions):
         draft.now.append(Step("branches", step.node, step.branch, step.iteration, step.key, after))
     join, steps = join_key(place), list[Step]()
-    for definition in portion:
+    for index, definition in enumerate(portion, step.first):
         assert isinstance(definition, dict), definition
-        key = task_key(str(definition.get("taskReferenceName")), place.iteration)
+        ref = str(definition.get("taskReferenceName"))
+        key = task_key(ref, place.iteration)
         draft.branches.changed[key] = BranchRecord(
             key=key,
             definition=msgspec.json.encode(definition),
@@ -127,9 +130,18 @@ def create_branches(draft: State, place: Place, step: Step) -> Asking[None]:
             iteration=place.iteration,
             parent_branch=place.branch,
             loop=place.loop,
+            secrets=secrets_of(place, fork, index, ref),
         )
         steps.append(Step("run", 0, key, place.iteration))
     draft.now.extend(reversed(steps))
+
+
+def secrets_of(place: Place, fork: TaskRecord, index: int, ref: str) -> tuple[SecretMark, ...]:
+    """Where the fork's own parameters named secrets in what became those of this branch."""
+    if not fork.secrets:
+        return ()
+    paths = parameter_paths(place.node.task, index, ref)
+    return tuple(mark for path in paths for mark in under(path, fork.secrets))
 
 
 FORK_DYNAMIC: Final = Operator(run)

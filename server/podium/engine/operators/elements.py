@@ -38,6 +38,21 @@ def elements_of(template: WorkflowTask, given: JsonObject, prefix: str) -> list[
     return found
 
 
+def parameter_paths(
+    template: WorkflowTask, index: int, ref: str
+) -> tuple[tuple[str | int, ...], ...]:
+    """Where the fork's input has the parameters of its branch number `index`, in each form."""
+    items = template.dynamic_fork_tasks_param or ""
+    inputs = template.dynamic_fork_tasks_input_param_name or ""
+    joined = template.dynamic_fork_join_tasks_param or ""
+    return (
+        (FORK_INPUTS, index),
+        (items, index, "inputParameters"),
+        (inputs, ref),
+        (joined, "dynamicTasks", index, "input"),
+    )
+
+
 def duplicate(ref: str) -> EndExecution:
     """S-371."""
     return EndExecution(

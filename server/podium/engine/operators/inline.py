@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from podium.engine.operators.instant import (
-    evaluated,
+    evaluated_for,
     failed_telling,
     instant,
     parameters,
@@ -17,6 +17,7 @@ from podium.engine.operators.instant import (
     with_output,
 )
 from podium.engine.script import JAVASCRIPT, SCRIPTS, VALUE_PARAM, body
+from podium.engine.transition import Evaluate
 from podium.model.execution import TaskStatus
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def work_inline(draft: State, task: TaskRecord, value: JsonObject) -> Asking[Tas
         return failed_telling(draft, task, missing(EXPRESSION, "Inline"), TERMINAL)
     if kind == VALUE_PARAM:
         return with_output(draft, task, {"result": value.get(expression)})
-    found = yield from evaluated(draft, "javascript", expression, value, task.id)
+    need = Evaluate("javascript", expression, b"", program_path=(EXPRESSION,))
+    found = yield from evaluated_for(draft, task, need, value)
     if found.error:
         status = TaskStatus.FAILED if found.retriable else TERMINAL
         return failed_telling(draft, task, found.error, status)
@@ -59,7 +61,8 @@ def work_lambda(draft: State, task: TaskRecord, value: JsonObject) -> Asking[Tas
     script = text_of(value.get(SCRIPT_EXPRESSION))
     if not script:
         return failed_telling(draft, task, missing(SCRIPT_EXPRESSION, "Lambda"))
-    found = yield from evaluated(draft, "javascript", body(script), value, task.id)
+    need = Evaluate("javascript", body(script), b"", program_path=(SCRIPT_EXPRESSION,))
+    found = yield from evaluated_for(draft, task, need, value)
     if found.error:
         return failed_telling(draft, task, found.error)
     return with_output(draft, task, {"result": found.value})

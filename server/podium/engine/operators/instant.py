@@ -15,7 +15,7 @@ from podium.engine.gathering import latest
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.engine.operators.operator import Operator
 from podium.engine.report import cut
-from podium.engine.schedule import draft_task, ended, failed_at_once, too_large
+from podium.engine.schedule import draft_task, ended, failed_at_once, marked, too_large
 from podium.engine.settle import enter, settle_at
 from podium.engine.state import want_evaluation
 from podium.engine.transition import Evaluate, Evaluated
@@ -62,6 +62,7 @@ def instant(
             if entered is not None and not entered.status.terminal:
                 yield from begin(draft, place, entered)
             return
+        task = marked(draft, task)
         done = yield from work(draft, task, value)
         yield from enter(draft, place, done, value)
 
@@ -103,12 +104,24 @@ def evaluated(
     draft: State, language: Language, program: str, value: JsonObject, seed: str
 ) -> Asking[Evaluated]:
     """What the program makes of `value`; one that is over the limit never reaches the sandbox."""
+    return (yield from want_answer(draft, Evaluate(language, program, b""), value, seed))
+
+
+def evaluated_for(
+    draft: State, task: TaskRecord, need: Evaluate, value: JsonObject
+) -> Asking[Evaluated]:
+    """`evaluated` of a task's own program, which sees the secrets that the task's input names."""
+    if task.secrets:
+        need = replace(need, secrets=task.secrets)
+    return (yield from want_answer(draft, need, value, task.id))
+
+
+def want_answer(draft: State, need: Evaluate, value: JsonObject, seed: str) -> Asking[Evaluated]:
+    """The answer for `value` and the present time."""
     given = Payload.of(value)
     if len(given) > PAYLOAD_BYTES_LIMIT:
         return Evaluated(error=too_large("task input", len(given)))
-    need = Evaluate(
-        language=language, program=program, input=given.json, now_ms=draft.now_ms, seed=seed
-    )
+    need = replace(need, input=given.json, now_ms=draft.now_ms, seed=seed)
     return (yield from want_evaluation(need))
 
 

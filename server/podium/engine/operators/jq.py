@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from podium.engine.operators.instant import (
-    evaluated,
+    evaluated_for,
     failed,
     failed_telling,
     instant,
     text_of,
     with_output,
 )
+from podium.engine.transition import Evaluate
 
 if TYPE_CHECKING:
     from podium.engine.state import Asking, State
@@ -26,7 +27,8 @@ def work(draft: State, task: TaskRecord, value: JsonObject) -> Asking[TaskRecord
     query = text_of(value.get(QUERY))
     if not query:
         return failed(draft, task, f"Missing '{QUERY}' in input parameters")
-    found = yield from evaluated(draft, "jq", query, value, task.id)
+    need = Evaluate("jq", query, b"", program_path=(QUERY,))
+    found = yield from evaluated_for(draft, task, need, value)
     if found.error:
         return failed_telling(draft, task, found.error)
     results = found.value

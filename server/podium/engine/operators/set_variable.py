@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from podium.engine.limits import VARIABLES_BYTES_LIMIT
 from podium.engine.operators.instant import failed, instant, parameters_without_id
 from podium.engine.schedule import ended
+from podium.engine.signalling import note_variables
 from podium.engine.state import payload, want_payloads
 from podium.model.execution import TaskStatus
 from podium.model.payload import Payload
@@ -33,6 +34,7 @@ def work(draft: State, task: TaskRecord, value: JsonObject) -> Asking[TaskRecord
         )
         return failed(draft, task, reason, TaskStatus.FAILED_WITH_TERMINAL_ERROR)
     draft.variables = variables
+    note_variables(draft, value, task.secrets)
     return ended(draft, task)
 
 

@@ -18,6 +18,7 @@ from podium.engine.operators.operator import Operator
 from podium.engine.problem import check_name
 from podium.engine.report import START_WORKFLOW as START_WORKFLOW_TYPE
 from podium.engine.schedule import definition_of, draft_task, start_delay_ms
+from podium.engine.secret import INPUT, below, under
 from podium.engine.settle import enter, settle_at
 from podium.engine.timing import first_deadlines, started_deadlines
 from podium.engine.transition import StartChild
@@ -119,6 +120,7 @@ def start_of(draft: State, task: TaskRecord, wanted: Wanted) -> StartChild:
         priority=wanted.priority or 0,
         task_to_domain=wanted.task_to_domain or header.task_to_domain,
         starter=ParentLink(workflow_id=header.id, task_id=task.id, run_epoch=task.run_epoch),
+        secrets=tuple(below(INPUT, under((REQUEST, INPUT), task.secrets))),
     )
 
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from podium.engine.bind import DYNAMIC
-from podium.engine.evaluation import evaluate_map
+from podium.engine.evaluation import evaluate, evaluate_map
 from podium.engine.gathering import latest
 from podium.engine.identity import child_id
 from podium.engine.limits import DEPTH_LIMIT
@@ -24,6 +24,7 @@ from podium.engine.schedule import (
     failed_at_once,
     start_delay_ms,
 )
+from podium.engine.secret import INPUT, below, under
 from podium.engine.settle import enter, settle_at
 from podium.engine.timing import first_deadlines, started_deadlines
 from podium.engine.transition import StartChild
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 SUB_WORKFLOW_TYPE: Final = "SUB_WORKFLOW"
 ID_KEY: Final = "subWorkflowId"
+INPUT_KEY: Final = "workflowInput"
 
 
 def run(draft: State, place: Place) -> Asking[None]:
@@ -61,16 +63,20 @@ def inputs(draft: State, place: Place, task: TaskRecord) -> Asking[JsonObject]:
     themselves (S-326).
     """
     params, template = place.node.task.sub_workflow_param, place.node.params
-    value = yield from evaluate_map(draft, place.node.template, place=place)
-    if place.node.task.type == DYNAMIC:
+    dynamic = place.node.task.type == DYNAMIC
+    where = () if dynamic else (INPUT_KEY,)
+    value = yield from evaluate_map(draft, place.node.template, place=place, under=where)
+    if dynamic:
         given = value
     elif params is None or template is None:
         raise EndExecution(f"expected subWorkflowParam at {task.ref}, found none")
     else:
-        given = yield from evaluate_map(draft, template, place=place)
+        evaluated = yield from evaluate(draft, template, place=place)
+        assert isinstance(evaluated, dict), evaluated
+        given = dict(evaluated)
         if isinstance(params.workflow_definition, dict):  # as it is, its expressions are its own
             given["subWorkflowDefinition"] = params.workflow_definition
-        given["workflowInput"] = value
+        given[INPUT_KEY] = value
     definition = given.get("subWorkflowDefinition")
     if isinstance(definition, dict):
         given["subWorkflowName"] = definition.get("name")
@@ -114,7 +120,7 @@ def start_of(draft: State, task: TaskRecord, value: JsonObject, child: str) -> S
     """The start of the child (S-420 to S-423)."""
     header = draft.head
     definition = value.get("subWorkflowDefinition")
-    given = value.get("workflowInput")
+    given = value.get(INPUT_KEY)
     payload = Payload.of(given) if isinstance(given, dict) else EMPTY
     inline = None
     if isinstance(definition, dict):
@@ -136,6 +142,7 @@ def start_of(draft: State, task: TaskRecord, value: JsonObject, child: str) -> S
             run_epoch=task.run_epoch,
             depth=header.depth + 1,
         ),
+        secrets=tuple(below(INPUT, under((INPUT_KEY,), task.secrets))),
     )
 
 
