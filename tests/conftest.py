@@ -7,7 +7,7 @@ import os
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.parts", "pytester"]
+pytest_plugins = ["tests.parts", "tests.conformance.completeness", "pytester"]
 
 # No deadline: the machine is shared, and time limits are pytest-timeout's job. CI draws the same
 # examples each time, so that a change is never judged by the luck of another one.
