@@ -46,6 +46,8 @@ UNCOUNTED_METHODS: Final = frozenset(
 """Counted by those who serve them; a health check is answered whatever happens."""
 WAIT_METHODS: Final = frozenset(
     {
+        "/podium.v1.WorkflowService/Execute",
+        "/podium.v1.WorkflowService/TestWorkflow",
         "/podium.v1.WorkflowService/Wait",
         "/podium.v1.WorkflowService/Watch",
         "/grpc.health.v1.Health/Watch",

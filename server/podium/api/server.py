@@ -22,6 +22,7 @@ from podium.api.conductor_events import event_handler
 from podium.api.conductor_metadata import MetadataService
 from podium.api.conductor_tasks import TaskService
 from podium.api.conductor_workflows import WorkflowService as ConductorWorkflows
+from podium.api.execute_calls import ExecuteCalls
 from podium.api.execution_out import ExecutionMessages
 from podium.api.gone import keep_quiet_about_gone_clients
 from podium.api.health import SERVICE as HEALTH
@@ -31,10 +32,13 @@ from podium.api.metadata_service import JsonMetadataService
 from podium.api.start_stream import StartStreams
 from podium.api.workflow_service import WorkflowService
 from podium.app.definitions import Definitions
+from podium.app.execute import Execute
 from podium.app.executions import Executions
 from podium.app.removal import Removal
 from podium.app.start import StartWorkflow
 from podium.app.tasks import WorkerTasks
+from podium.app.trial import Trials
+from podium.app.update import Updates
 from podium.conductor import (
     event_service_pb2,
     metadata_service_pb2,
@@ -113,6 +117,7 @@ def build_server(
                 executions=executions,
                 removal=removal,
                 streams=StartStreams(health.stopping),
+                execute=execute_calls(services, starts),
             ).handler(),
             admin_handler(services, removal, worker_service),
             health.handler(SERVICES),
@@ -135,6 +140,15 @@ def admin_handler(
         **AdminValues(services.vault).served(),
     }
     return AdminService(services.parking, others).handler()
+
+
+def execute_calls(services: Services, starts: StartWorkflow) -> ExecuteCalls:
+    """Methods of WorkflowService that have a file of their own."""
+    return ExecuteCalls(
+        execute=Execute(services, starts),
+        trials=Trials(services, starts),
+        updates=Updates(services),
+    )
 
 
 def anonymous() -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from podium.app.start import IdempotencyStrategy, StartWorkflow
+    from podium.model.definition import WorkflowDef
 
 ITEMS_MAX: Final = 1_000
 STRATEGIES: Final[Mapping[int, IdempotencyStrategy]] = {
@@ -43,7 +44,7 @@ class StartItems:
 
     async def _start(self, place: str, item: pb.StartItem) -> pb.StartResult:
         try:
-            asked = await convert(len(item.input.json), _start_request_of, place, item)
+            asked = await convert(len(item.input.json), start_request_of, place, item)
             started = await self._starts.start(asked)
         except Exception as error:  # noqa: BLE001 - items stand for themselves: none harms another
             code, message = item_status(place, error)
@@ -57,7 +58,10 @@ def check_count(place: str, items: Sequence[pb.StartItem]) -> None:
         raise ValueUnsound(f"{place}: expected 1 to {ITEMS_MAX}, found {len(items)}")
 
 
-def _start_request_of(place: str, item: pb.StartItem) -> StartRequest:
+def start_request_of(
+    place: str, item: pb.StartItem, definition: WorkflowDef | None = None
+) -> StartRequest:
+    """Raises ValueUnsound."""
     strategy = STRATEGIES.get(item.idempotency_strategy)
     if strategy is None:
         raise ValueUnsound(
@@ -67,6 +71,7 @@ def _start_request_of(place: str, item: pb.StartItem) -> StartRequest:
     return StartRequest(
         name=item.name,
         version=item.version,
+        definition=definition,
         input=payload_of(f"{place}.input", item.input),
         correlation_id=item.correlation_id,
         priority=item.priority,

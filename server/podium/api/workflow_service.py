@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import grpc
 
+    from podium.api.execute_calls import ExecuteCalls
     from podium.api.start_stream import Context as StreamContext
     from podium.api.start_stream import StartStreams
     from podium.app.executions import Executions
@@ -41,10 +42,12 @@ class WorkflowService:
         executions: Executions,
         removal: Removal,
         streams: StartStreams,
+        execute: ExecuteCalls,
     ) -> None:
         self._items = StartItems(starts)
         self._streams = streams
         self._executions = executions
+        self._execute = execute
         self._bulk = BulkCalls(executions=executions, removal=removal)
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -59,6 +62,7 @@ class WorkflowService:
                 "Signal": Served(self.signal, pb.SignalRequest),
                 "UpdateVariables": Served(self.update_variables, pb.UpdateVariablesRequest),
                 **self._bulk.served(),
+                **self._execute.served(),
             },
         )
 

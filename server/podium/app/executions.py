@@ -11,6 +11,7 @@ from podium.app.failure import NotFound, RequestUnsound, shown
 from podium.app.masking import masked_row
 from podium.app.names import bounded_text, no_workflow, require_workflow_id
 from podium.app.reading import Reader
+from podium.app.tree import children_of
 from podium.engine.command import Rejected, Rerun, Restart, Signal, Terminate
 from podium.engine.identity import split_task_id
 from podium.engine.limits import DEPTH_LIMIT, PAYLOAD_BYTES_LIMIT, WORKFLOW_REASON_CHARS_LIMIT
@@ -163,8 +164,7 @@ class Executions:
     async def _children_of(self, workflow_id: str) -> list[str]:
         """Those that its tasks wait for, in the order of the tasks."""
         view = await self._reader.read(workflow_id, tasks=True)
-        records = [task.record for task in view.tasks if not task.record.status.terminal]
-        return [record.sub_workflow_id for record in records if record.sub_workflow_id]
+        return list(children_of(view))
 
     async def wait(self, workflow_id: str, timeout_ms: int) -> ExecutionView:
         """Wait until it has ended or the time is over. Raises as `get`."""

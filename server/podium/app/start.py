@@ -18,6 +18,7 @@ from podium.app.names import bounded_text, require_domains, require_name, requir
 from podium.app.reading import Reader
 from podium.engine.command import Rejected, Start
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
+from podium.engine.trial import TRIAL_DOMAINS
 from podium.model.definition import WorkflowDef, decode_workflow
 from podium.model.payload import EMPTY, Payload
 from podium.model.queue import PRIORITY_MAX
@@ -45,6 +46,8 @@ class StartRequest(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     task_to_domain: dict[str, str] = {}
     created_by: str = ""
+    trial: bool = False
+    """Mocks stand for its workers: see engine/trial.py."""
     idempotency_key: str = ""
     idempotency_strategy: IdempotencyStrategy = "RETURN_EXISTING"
 
@@ -75,7 +78,7 @@ class StartWorkflow:
             input=request.input,
             correlation_id=request.correlation_id,
             priority=request.priority,
-            task_to_domain=request.task_to_domain,
+            task_to_domain=TRIAL_DOMAINS if request.trial else request.task_to_domain,
             created_by=request.created_by,
             inline_definition=inline,
             idempotency_key=request.idempotency_key,

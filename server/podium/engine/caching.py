@@ -17,6 +17,7 @@ from podium.engine.java_text import java_text
 from podium.engine.limits import CACHED_BYTES_LIMIT
 from podium.engine.schedule import ended, locate
 from podium.engine.transition import Cached, CacheOutput, FetchCached
+from podium.engine.trial import is_trial
 
 if TYPE_CHECKING:
     from podium.engine.graph import Place
@@ -31,7 +32,7 @@ CACHE: Final = "cache"
 def named(draft: State, place: Place, task: TaskRecord, input_: JsonObject) -> Asking[TaskRecord]:
     """The attempt with the name of what comes out of it; a blank key names nothing."""
     rule = place.node.cache
-    if rule is None:
+    if rule is None or is_trial(draft.head):
         return task
     value = yield from evaluate(draft, rule.key, task_id=task.id, place=place, parameters=input_)
     key = java_text(value)

@@ -48,6 +48,8 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     worker_id: str = ""
     callback_after_ms: int = 0
+    merges: bool = False
+    """The output is laid over the present one, entry by entry; it replaces it otherwise (S-172)."""
 
 
 class GrantLease(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from podium.engine.schedule import too_large
 from podium.engine.settle import no_longer_open
 from podium.engine.state import State, known_tasks, payload, want_all, want_payloads, want_task
 from podium.engine.transition import ContinueSelf, ReportToParent, StartChild, TerminateChild
+from podium.engine.trial import is_trial
 from podium.engine.work import Cursor, write_cursor
 from podium.model.execution import TaskStatus, WorkflowStatus
 from podium.model.payload import EMPTY, Payload
@@ -143,7 +144,7 @@ def bounded(value: JsonObject) -> Payload:
 def start_failure_workflow(draft: State) -> Asking[None]:
     """Start what the definition names for this, and note its id in the output (S-141 to S-146)."""
     definition, header = draft.graph.definition, draft.head
-    if not definition.failure_workflow:
+    if not definition.failure_workflow or is_trial(header):
         return
     yield from want_payloads(draft)
     name = failure_workflow_name(draft, definition.failure_workflow)

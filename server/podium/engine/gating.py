@@ -21,6 +21,7 @@ from podium.engine.java_text import java_text
 from podium.engine.problem import NAME_CHARS_LIMIT, shown
 from podium.engine.state import known_tasks
 from podium.engine.transition import Admit, Admitted
+from podium.engine.trial import is_trial
 from podium.model.execution import GateRecord, GateState, TaskRecord, TaskStatus, WorkflowStatus
 from podium.model.queue import Limits, gate_queue, key_in, ready_score
 
@@ -37,7 +38,7 @@ def begin_at_gate(draft: State) -> Asking[bool]:
     has one from its first commit on, or is refused: raises Rejected.
     """
     limit = draft.graph.run_limit
-    if limit is None or not limit.reject:
+    if limit is None or not limit.reject or is_trial(draft.head):
         return (yield from wait_at_gate(draft, ""))
     gate = yield from gate_of(draft, limit, "")
     asked = Admit(gate_id(draft.workflow_id, gate), gate.queue, gate.limits)
@@ -69,7 +70,9 @@ def wait_at_gate(draft: State, then: str) -> Asking[bool]:
     """
     limit = draft.graph.run_limit
     former = draft.head.gate
-    if limit is None or (former is not None and former.state is not GateState.ENDED):
+    if limit is None or is_trial(draft.head):
+        return False
+    if former is not None and former.state is not GateState.ENDED:
         return False
     gate = yield from gate_of(draft, limit, then)
     tasks = known_tasks(draft) if then else []

@@ -76,7 +76,7 @@ def finished(draft: State, task: TaskRecord, command: ReportResult) -> TaskRecor
     return replace(
         task,
         status=command.status,
-        output=taken_output(task, command.output),
+        output=taken_output(task, command),
         reason=cut(command.reason),
         worker_id=command.worker_id or task.worker_id,
         callback_after_ms=command.callback_after_ms,
@@ -87,8 +87,11 @@ def finished(draft: State, task: TaskRecord, command: ReportResult) -> TaskRecor
     )
 
 
-def taken_output(task: TaskRecord, given: Payload) -> Payload:
+def taken_output(task: TaskRecord, command: ReportResult) -> Payload:
     """What is reported. A loop counts by its own entries, so these stay."""
+    given = command.output
+    if command.merges and task.output:
+        given = Payload.of({**task.output.value, **given.value})
     if task.task_type != LOOP:
         return given
     return Payload.of({**given.value, **task.output.value})
@@ -106,7 +109,7 @@ def progressed(draft: State, task: TaskRecord, command: ReportResult) -> Asking[
     ready_ms = draft.now_ms + command.callback_after_ms
     after = replace(
         task,
-        output=taken_output(task, command.output),
+        output=taken_output(task, command),
         reason=cut(command.reason),
         worker_id=command.worker_id or task.worker_id,
         callback_after_ms=command.callback_after_ms,

@@ -17,6 +17,7 @@ from podium.engine.limits import PAYLOAD_BYTES_LIMIT, SHOWN_CHARS_LIMIT, TASKS_L
 from podium.engine.state import State, want_branch
 from podium.engine.timing import MS, first_deadlines, started_deadlines
 from podium.engine.transition import ActiveDomains, FetchDomains
+from podium.engine.trial import is_trial
 from podium.model.execution import TaskRecord, TaskStatus, WorkflowStatus
 from podium.model.payload import EMPTY
 from podium.model.queue import UNLIMITED, Limits, Queue, ready_score
@@ -165,7 +166,8 @@ def queued(
     """The task as one that workers take from a queue, ready after `delay_ms`."""
     header, now_ms = draft.head, draft.now_ms
     task_type = task.task_type
-    domain = "" if task_type in draft.system_types else domain_of(draft, task_type)
+    own = task_type in draft.system_types and not is_trial(header)
+    domain = "" if own else domain_of(draft, task_type)
     task = replace(
         task,
         domain=domain,

@@ -35,9 +35,13 @@ class Watch:
         for event in self._waiters.get(workflow_id, ()):
             event.set()
 
-    async def subscribe(self, workflow_id: str) -> asyncio.Event:
-        """An event that is set at each change from now on; give it back by `unsubscribe`."""
-        event = asyncio.Event()
+    async def subscribe(
+        self, workflow_id: str, event: asyncio.Event | None = None
+    ) -> asyncio.Event:
+        """An event that is set at each change from now on; give it back by `unsubscribe`. One that
+        is given may tell of several executions.
+        """
+        event = event or asyncio.Event()
         first = workflow_id not in self._waiters
         self._waiters.setdefault(workflow_id, set()).add(event)
         if first and self._store.capabilities.shared:

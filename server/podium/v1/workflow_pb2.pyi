@@ -50,6 +50,42 @@ IDEMPOTENCY_STRATEGY_FAIL_ON_RUNNING: IdempotencyStrategy.ValueType  # 3
 """It fails with ALREADY_EXISTS while that execution runs; else it starts a new one."""
 Global___IdempotencyStrategy: _TypeAlias = IdempotencyStrategy  # noqa: Y015
 
+class _ReturnStrategy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReturnStrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReturnStrategy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RETURN_STRATEGY_UNSPECIFIED: _ReturnStrategy.ValueType  # 0
+    """Not set: the execution that was started."""
+    RETURN_STRATEGY_TARGET_WORKFLOW: _ReturnStrategy.ValueType  # 1
+    """The execution that was started."""
+    RETURN_STRATEGY_BLOCKING_WORKFLOW: _ReturnStrategy.ValueType  # 2
+    """The execution in which it is blocked, which may be a child; the one that was started where it
+    is not.
+    """
+    RETURN_STRATEGY_BLOCKING_TASK: _ReturnStrategy.ValueType  # 3
+    """The task at which it is blocked; nothing where it is not."""
+    RETURN_STRATEGY_BLOCKING_TASK_INPUT: _ReturnStrategy.ValueType  # 4
+    """The input of that task; nothing where it is not blocked."""
+
+class ReturnStrategy(_ReturnStrategy, metaclass=_ReturnStrategyEnumTypeWrapper):
+    """Which part of an execution is the answer."""
+
+RETURN_STRATEGY_UNSPECIFIED: ReturnStrategy.ValueType  # 0
+"""Not set: the execution that was started."""
+RETURN_STRATEGY_TARGET_WORKFLOW: ReturnStrategy.ValueType  # 1
+"""The execution that was started."""
+RETURN_STRATEGY_BLOCKING_WORKFLOW: ReturnStrategy.ValueType  # 2
+"""The execution in which it is blocked, which may be a child; the one that was started where it
+is not.
+"""
+RETURN_STRATEGY_BLOCKING_TASK: ReturnStrategy.ValueType  # 3
+"""The task at which it is blocked; nothing where it is not."""
+RETURN_STRATEGY_BLOCKING_TASK_INPUT: ReturnStrategy.ValueType  # 4
+"""The input of that task; nothing where it is not blocked."""
+Global___ReturnStrategy: _TypeAlias = ReturnStrategy  # noqa: Y015
+
 @_typing.final
 class SignalRequest(_message.Message):
     """Names the execution to signal, and how its WAIT ends."""
@@ -609,3 +645,371 @@ class StateEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StateEvent: _TypeAlias = StateEvent  # noqa: Y015
+
+@_typing.final
+class UpdateTaskRequest(_message.Message):
+    """A result for the task of a reference. Executions and tasks are answered as Conductor's JSON of
+    them, with maskedFields hidden.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+    REFERENCE_NAME_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    WORKER_ID_FIELD_NUMBER: _builtins.int
+    RETURN_WORKFLOW_FIELD_NUMBER: _builtins.int
+    workflow_id: _builtins.str
+    """The execution."""
+    reference_name: _builtins.str
+    """The task's name in the workflow, in a loop also with its iteration (ref__2): the first open
+    task of exactly this name, else of this name without its iteration.
+    """
+    status: _worker_pb2.ResultStatus.ValueType
+    """How it went; not set = COMPLETED."""
+    reason: _builtins.str
+    """Why it failed; cut to 500 characters."""
+    worker_id: _builtins.str
+    """Who did it. Empty = nobody in particular."""
+    return_workflow: _builtins.bool
+    """Answer with the execution, and NOT_FOUND where no such task is open."""
+    @_builtins.property
+    def output(self) -> _worker_pb2.Payload:
+        """Laid over the output that the task has, entry by entry."""
+
+    def __init__(
+        self,
+        *,
+        workflow_id: _builtins.str = ...,
+        reference_name: _builtins.str = ...,
+        status: _worker_pb2.ResultStatus.ValueType = ...,
+        output: _worker_pb2.Payload | None = ...,
+        reason: _builtins.str = ...,
+        worker_id: _builtins.str = ...,
+        return_workflow: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["output", b"output", "reason", b"reason", "reference_name", b"reference_name", "return_workflow", b"return_workflow", "status", b"status", "worker_id", b"worker_id", "workflow_id", b"workflow_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateTaskRequest: _TypeAlias = UpdateTaskRequest  # noqa: Y015
+
+@_typing.final
+class UpdateTaskResponse(_message.Message):
+    """What was updated."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    WORKFLOW_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """The task. Empty = none of that reference is open."""
+    @_builtins.property
+    def workflow(self) -> _worker_pb2.Payload:
+        """The execution after it, if asked for."""
+
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+        workflow: _worker_pb2.Payload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["workflow", b"workflow"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id", "workflow", b"workflow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateTaskResponse: _TypeAlias = UpdateTaskResponse  # noqa: Y015
+
+@_typing.final
+class ExecuteRequest(_message.Message):
+    """What to execute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    DEFINITION_JSON_FIELD_NUMBER: _builtins.int
+    WAIT_UNTIL_FIELD_NUMBER: _builtins.int
+    TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    RETURN_STRATEGY_FIELD_NUMBER: _builtins.int
+    definition_json: _builtins.bytes
+    """A WorkflowDef as UTF-8 JSON, in the place of a registered one. Empty = none."""
+    timeout_ms: _builtins.int
+    """How long to wait, at most 600,000; 0 = 10,000."""
+    return_strategy: Global___ReturnStrategy.ValueType
+    """What to answer with."""
+    @_builtins.property
+    def start(self) -> Global___StartItem:
+        """The start. With an idempotency key a repeated call waits for the execution of the first."""
+
+    @_builtins.property
+    def wait_until(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Answer also once a task of one of these references has ended; at most 100."""
+
+    def __init__(
+        self,
+        *,
+        start: Global___StartItem | None = ...,
+        definition_json: _builtins.bytes = ...,
+        wait_until: _abc.Iterable[_builtins.str] | None = ...,
+        timeout_ms: _builtins.int = ...,
+        return_strategy: Global___ReturnStrategy.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition_json", b"definition_json", "return_strategy", b"return_strategy", "start", b"start", "timeout_ms", b"timeout_ms", "wait_until", b"wait_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExecuteRequest: _TypeAlias = ExecuteRequest  # noqa: Y015
+
+@_typing.final
+class ExecuteResponse(_message.Message):
+    """How the execution stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+    EXISTING_FIELD_NUMBER: _builtins.int
+    TIMED_OUT_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    workflow_id: _builtins.str
+    """The execution that was started."""
+    existing: _builtins.bool
+    """It was there before: its idempotency key was used."""
+    timed_out: _builtins.bool
+    """Neither ended nor blocked in time: it goes on."""
+    @_builtins.property
+    def result(self) -> _worker_pb2.Payload:
+        """As the strategy says: Conductor's Workflow or Task, or the input of a task. Not set = no task
+        blocks it.
+        """
+
+    def __init__(
+        self,
+        *,
+        workflow_id: _builtins.str = ...,
+        existing: _builtins.bool = ...,
+        timed_out: _builtins.bool = ...,
+        result: _worker_pb2.Payload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["existing", b"existing", "result", b"result", "timed_out", b"timed_out", "workflow_id", b"workflow_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExecuteResponse: _TypeAlias = ExecuteResponse  # noqa: Y015
+
+@_typing.final
+class TaskMock(_message.Message):
+    """What a worker would report."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    status: _worker_pb2.ResultStatus.ValueType
+    """Not set = COMPLETED."""
+    reason: _builtins.str
+    """Why it failed."""
+    @_builtins.property
+    def output(self) -> _worker_pb2.Payload:
+        """Laid over the output that the task has, entry by entry."""
+
+    def __init__(
+        self,
+        *,
+        status: _worker_pb2.ResultStatus.ValueType = ...,
+        output: _worker_pb2.Payload | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["output", b"output", "reason", b"reason", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaskMock: _TypeAlias = TaskMock  # noqa: Y015
+
+@_typing.final
+class TaskMocks(_message.Message):
+    """The mocks of one reference, used in this order: for attempts, and for iterations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOCKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def mocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaskMock]:
+        """At least one."""
+
+    def __init__(
+        self,
+        *,
+        mocks: _abc.Iterable[Global___TaskMock] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mocks", b"mocks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaskMocks: _TypeAlias = TaskMocks  # noqa: Y015
+
+@_typing.final
+class WorkflowMocks(_message.Message):
+    """Mocks of one execution."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TasksEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___TaskMocks: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___TaskMocks | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class SubWorkflowsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___WorkflowMocks: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___WorkflowMocks | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TASKS_FIELD_NUMBER: _builtins.int
+    SUB_WORKFLOWS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tasks(self) -> _containers.MessageMap[_builtins.str, Global___TaskMocks]:
+        """By reference; those of a reference with its iteration (ref__2) come first."""
+
+    @_builtins.property
+    def sub_workflows(self) -> _containers.MessageMap[_builtins.str, Global___WorkflowMocks]:
+        """Of the executions that SUB_WORKFLOW tasks start, by their reference."""
+
+    def __init__(
+        self,
+        *,
+        tasks: _abc.Mapping[_builtins.str, Global___TaskMocks] | None = ...,
+        sub_workflows: _abc.Mapping[_builtins.str, Global___WorkflowMocks] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sub_workflows", b"sub_workflows", "tasks", b"tasks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkflowMocks: _TypeAlias = WorkflowMocks  # noqa: Y015
+
+@_typing.final
+class TestWorkflowRequest(_message.Message):
+    """What to try out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    DEFINITION_JSON_FIELD_NUMBER: _builtins.int
+    MOCKS_FIELD_NUMBER: _builtins.int
+    TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    definition_json: _builtins.bytes
+    """A WorkflowDef as UTF-8 JSON, in the place of a registered one. Empty = none."""
+    timeout_ms: _builtins.int
+    """How long it may take, at most 600,000; 0 = 10,000. Delays of operators are real."""
+    @_builtins.property
+    def start(self) -> Global___StartItem:
+        """The start; domains are not heeded."""
+
+    @_builtins.property
+    def mocks(self) -> Global___WorkflowMocks:
+        """In the place of workers; at most 20,000 in all."""
+
+    def __init__(
+        self,
+        *,
+        start: Global___StartItem | None = ...,
+        definition_json: _builtins.bytes = ...,
+        mocks: Global___WorkflowMocks | None = ...,
+        timeout_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["mocks", b"mocks", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition_json", b"definition_json", "mocks", b"mocks", "start", b"start", "timeout_ms", b"timeout_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestWorkflowRequest: _TypeAlias = TestWorkflowRequest  # noqa: Y015
+
+@_typing.final
+class TestWorkflowResponse(_message.Message):
+    """What came of the trial."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+    WORKFLOW_FIELD_NUMBER: _builtins.int
+    FINISHED_FIELD_NUMBER: _builtins.int
+    TIMED_OUT_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    workflow_id: _builtins.str
+    """The execution. It stays stored; what was open in it is terminated afterwards."""
+    finished: _builtins.bool
+    """It ended by itself, whatever the status."""
+    timed_out: _builtins.bool
+    """The time was over."""
+    @_builtins.property
+    def workflow(self) -> _worker_pb2.Payload:
+        """Conductor's Workflow as JSON, as it stood when the trial ended."""
+
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why it stopped before its end, and which mocks nobody needed; at most 100."""
+
+    def __init__(
+        self,
+        *,
+        workflow_id: _builtins.str = ...,
+        workflow: _worker_pb2.Payload | None = ...,
+        finished: _builtins.bool = ...,
+        timed_out: _builtins.bool = ...,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["workflow", b"workflow"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finished", b"finished", "problems", b"problems", "timed_out", b"timed_out", "workflow", b"workflow", "workflow_id", b"workflow_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestWorkflowResponse: _TypeAlias = TestWorkflowResponse  # noqa: Y015

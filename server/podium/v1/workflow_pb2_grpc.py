@@ -67,6 +67,21 @@ class WorkflowServiceStub:
                 request_serializer=podium_dot_v1_dot_workflow__pb2.UpdateVariablesRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_workflow__pb2.UpdateVariablesResponse.FromString,
                 _registered_method=True)
+        self.UpdateTask = channel.unary_unary(
+                '/podium.v1.WorkflowService/UpdateTask',
+                request_serializer=podium_dot_v1_dot_workflow__pb2.UpdateTaskRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_workflow__pb2.UpdateTaskResponse.FromString,
+                _registered_method=True)
+        self.Execute = channel.unary_unary(
+                '/podium.v1.WorkflowService/Execute',
+                request_serializer=podium_dot_v1_dot_workflow__pb2.ExecuteRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_workflow__pb2.ExecuteResponse.FromString,
+                _registered_method=True)
+        self.TestWorkflow = channel.unary_unary(
+                '/podium.v1.WorkflowService/TestWorkflow',
+                request_serializer=podium_dot_v1_dot_workflow__pb2.TestWorkflowRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_workflow__pb2.TestWorkflowResponse.FromString,
+                _registered_method=True)
         self.PauseWorkflows = channel.unary_unary(
                 '/podium.v1.WorkflowService/PauseWorkflows',
                 request_serializer=podium_dot_v1_dot_bulk__pb2.PauseWorkflowsRequest.SerializeToString,
@@ -223,6 +238,69 @@ class WorkflowServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateTask(self, request, context):
+        """Takes a result for the task of a reference, whatever its id: for programs that know names only.
+        Not safe to repeat blindly: a second result goes to the next open task of the reference.
+
+        Status codes:
+        - OK: durably stored; an empty task_id says that no such task is open.
+        - INVALID_ARGUMENT: no workflow id or reference, a status that is none, or an output that is no
+        JSON object.
+        - NOT_FOUND: no execution has this id, or no such task is open and the execution was asked for.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), the store is full, or the answer is
+        over the message limit (16 MiB).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether the result was
+        stored is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Execute(self, request, context):
+        """Starts an execution and waits until it has ended, waits for a signal (at a WAIT without a
+        timeout), or a task of a named reference has ended; in its children, too.
+
+        Status codes:
+        - OK: it has, or the time is over: see `timed_out`.
+        - INVALID_ARGUMENT: as a start; the definition is unsound; or a timeout outside 0..600000 ms.
+        - NOT_FOUND: no definition has this name and version; or the execution was removed meanwhile.
+        - ALREADY_EXISTS: the idempotency key is used, and its strategy refuses that.
+        - FAILED_PRECONDITION: the definition needs one that is not registered.
+        - CANCELLED: the caller went away; the execution goes on.
+        - DEADLINE_EXCEEDED: the deadline of the call was shorter than the timeout.
+        - RESOURCE_EXHAUSTED: as a start; too many calls wait (5,000); or the answer is over the
+        message limit (16 MiB): the execution goes on.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was started is
+        unknown. Repeating is safe with an idempotency key.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestWorkflow(self, request, context):
+        """Tries a workflow out: a real execution, whose workers are mocks. Operators run for real; tasks
+        that would act outside of it (workers' tasks, HTTP, EVENT, WAIT, HUMAN, START_WORKFLOW) take
+        the next mock of their reference. Nothing else is started, told, kept or counted.
+
+        Status codes:
+        - OK: it ended, or `problems` say why it did not.
+        - INVALID_ARGUMENT: as a start; the definition is unsound; a mock is; or a timeout outside
+        0..600000 ms.
+        - NOT_FOUND: no definition has this name and version.
+        - FAILED_PRECONDITION: the definition needs one that is not registered.
+        - CANCELLED: the caller went away; the execution stays as it is.
+        - DEADLINE_EXCEEDED: the deadline of the call was shorter than the timeout.
+        - RESOURCE_EXHAUSTED: as a start; too many calls wait (5,000); or the answer is over the
+        message limit (16 MiB).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PauseWorkflows(self, request, context):
         """Pauses executions: what is running is finished, nothing new begins. One that is PAUSED stays
         so. Safe to repeat.
@@ -365,6 +443,21 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     servicer.UpdateVariables,
                     request_deserializer=podium_dot_v1_dot_workflow__pb2.UpdateVariablesRequest.FromString,
                     response_serializer=podium_dot_v1_dot_workflow__pb2.UpdateVariablesResponse.SerializeToString,
+            ),
+            'UpdateTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTask,
+                    request_deserializer=podium_dot_v1_dot_workflow__pb2.UpdateTaskRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_workflow__pb2.UpdateTaskResponse.SerializeToString,
+            ),
+            'Execute': grpc.unary_unary_rpc_method_handler(
+                    servicer.Execute,
+                    request_deserializer=podium_dot_v1_dot_workflow__pb2.ExecuteRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_workflow__pb2.ExecuteResponse.SerializeToString,
+            ),
+            'TestWorkflow': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestWorkflow,
+                    request_deserializer=podium_dot_v1_dot_workflow__pb2.TestWorkflowRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_workflow__pb2.TestWorkflowResponse.SerializeToString,
             ),
             'PauseWorkflows': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseWorkflows,
@@ -566,6 +659,87 @@ class WorkflowService:
             '/podium.v1.WorkflowService/UpdateVariables',
             podium_dot_v1_dot_workflow__pb2.UpdateVariablesRequest.SerializeToString,
             podium_dot_v1_dot_workflow__pb2.UpdateVariablesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.WorkflowService/UpdateTask',
+            podium_dot_v1_dot_workflow__pb2.UpdateTaskRequest.SerializeToString,
+            podium_dot_v1_dot_workflow__pb2.UpdateTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Execute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.WorkflowService/Execute',
+            podium_dot_v1_dot_workflow__pb2.ExecuteRequest.SerializeToString,
+            podium_dot_v1_dot_workflow__pb2.ExecuteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestWorkflow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.WorkflowService/TestWorkflow',
+            podium_dot_v1_dot_workflow__pb2.TestWorkflowRequest.SerializeToString,
+            podium_dot_v1_dot_workflow__pb2.TestWorkflowResponse.FromString,
             options,
             channel_credentials,
             insecure,

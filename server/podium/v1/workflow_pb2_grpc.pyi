@@ -126,6 +126,57 @@ class WorkflowServiceStub:
     - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
+    UpdateTask: _grpc.UnaryUnaryMultiCallable[_workflow_pb2.UpdateTaskRequest, _workflow_pb2.UpdateTaskResponse]
+    """Takes a result for the task of a reference, whatever its id: for programs that know names only.
+    Not safe to repeat blindly: a second result goes to the next open task of the reference.
+
+    Status codes:
+    - OK: durably stored; an empty task_id says that no such task is open.
+    - INVALID_ARGUMENT: no workflow id or reference, a status that is none, or an output that is no
+      JSON object.
+    - NOT_FOUND: no execution has this id, or no such task is open and the execution was asked for.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), the store is full, or the answer is
+      over the message limit (16 MiB).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether the result was
+      stored is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    Execute: _grpc.UnaryUnaryMultiCallable[_workflow_pb2.ExecuteRequest, _workflow_pb2.ExecuteResponse]
+    """Starts an execution and waits until it has ended, waits for a signal (at a WAIT without a
+    timeout), or a task of a named reference has ended; in its children, too.
+
+    Status codes:
+    - OK: it has, or the time is over: see `timed_out`.
+    - INVALID_ARGUMENT: as a start; the definition is unsound; or a timeout outside 0..600000 ms.
+    - NOT_FOUND: no definition has this name and version; or the execution was removed meanwhile.
+    - ALREADY_EXISTS: the idempotency key is used, and its strategy refuses that.
+    - FAILED_PRECONDITION: the definition needs one that is not registered.
+    - CANCELLED: the caller went away; the execution goes on.
+    - DEADLINE_EXCEEDED: the deadline of the call was shorter than the timeout.
+    - RESOURCE_EXHAUSTED: as a start; too many calls wait (5,000); or the answer is over the
+      message limit (16 MiB): the execution goes on.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was started is
+      unknown. Repeating is safe with an idempotency key.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    TestWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_pb2.TestWorkflowRequest, _workflow_pb2.TestWorkflowResponse]
+    """Tries a workflow out: a real execution, whose workers are mocks. Operators run for real; tasks
+    that would act outside of it (workers' tasks, HTTP, EVENT, WAIT, HUMAN, START_WORKFLOW) take
+    the next mock of their reference. Nothing else is started, told, kept or counted.
+
+    Status codes:
+    - OK: it ended, or `problems` say why it did not.
+    - INVALID_ARGUMENT: as a start; the definition is unsound; a mock is; or a timeout outside
+      0..600000 ms.
+    - NOT_FOUND: no definition has this name and version.
+    - FAILED_PRECONDITION: the definition needs one that is not registered.
+    - CANCELLED: the caller went away; the execution stays as it is.
+    - DEADLINE_EXCEEDED: the deadline of the call was shorter than the timeout.
+    - RESOURCE_EXHAUSTED: as a start; too many calls wait (5,000); or the answer is over the
+      message limit (16 MiB).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
     PauseWorkflows: _grpc.UnaryUnaryMultiCallable[_bulk_pb2.PauseWorkflowsRequest, _bulk_pb2.PauseWorkflowsResponse]
     """Pauses executions: what is running is finished, nothing new begins. One that is PAUSED stays
     so. Safe to repeat.
@@ -303,6 +354,57 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     - NOT_FOUND: no execution has this id.
     - FAILED_PRECONDITION: it has ended.
     - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    UpdateTask: _aio.UnaryUnaryMultiCallable[_workflow_pb2.UpdateTaskRequest, _workflow_pb2.UpdateTaskResponse]  # type: ignore[assignment]
+    """Takes a result for the task of a reference, whatever its id: for programs that know names only.
+    Not safe to repeat blindly: a second result goes to the next open task of the reference.
+
+    Status codes:
+    - OK: durably stored; an empty task_id says that no such task is open.
+    - INVALID_ARGUMENT: no workflow id or reference, a status that is none, or an output that is no
+      JSON object.
+    - NOT_FOUND: no execution has this id, or no such task is open and the execution was asked for.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), the store is full, or the answer is
+      over the message limit (16 MiB).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether the result was
+      stored is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    Execute: _aio.UnaryUnaryMultiCallable[_workflow_pb2.ExecuteRequest, _workflow_pb2.ExecuteResponse]  # type: ignore[assignment]
+    """Starts an execution and waits until it has ended, waits for a signal (at a WAIT without a
+    timeout), or a task of a named reference has ended; in its children, too.
+
+    Status codes:
+    - OK: it has, or the time is over: see `timed_out`.
+    - INVALID_ARGUMENT: as a start; the definition is unsound; or a timeout outside 0..600000 ms.
+    - NOT_FOUND: no definition has this name and version; or the execution was removed meanwhile.
+    - ALREADY_EXISTS: the idempotency key is used, and its strategy refuses that.
+    - FAILED_PRECONDITION: the definition needs one that is not registered.
+    - CANCELLED: the caller went away; the execution goes on.
+    - DEADLINE_EXCEEDED: the deadline of the call was shorter than the timeout.
+    - RESOURCE_EXHAUSTED: as a start; too many calls wait (5,000); or the answer is over the
+      message limit (16 MiB): the execution goes on.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was started is
+      unknown. Repeating is safe with an idempotency key.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    TestWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_pb2.TestWorkflowRequest, _workflow_pb2.TestWorkflowResponse]  # type: ignore[assignment]
+    """Tries a workflow out: a real execution, whose workers are mocks. Operators run for real; tasks
+    that would act outside of it (workers' tasks, HTTP, EVENT, WAIT, HUMAN, START_WORKFLOW) take
+    the next mock of their reference. Nothing else is started, told, kept or counted.
+
+    Status codes:
+    - OK: it ended, or `problems` say why it did not.
+    - INVALID_ARGUMENT: as a start; the definition is unsound; a mock is; or a timeout outside
+      0..600000 ms.
+    - NOT_FOUND: no definition has this name and version.
+    - FAILED_PRECONDITION: the definition needs one that is not registered.
+    - CANCELLED: the caller went away; the execution stays as it is.
+    - DEADLINE_EXCEEDED: the deadline of the call was shorter than the timeout.
+    - RESOURCE_EXHAUSTED: as a start; too many calls wait (5,000); or the answer is over the
+      message limit (16 MiB).
     - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
@@ -516,6 +618,75 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         - NOT_FOUND: no execution has this id.
         - FAILED_PRECONDITION: it has ended.
         - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateTask(
+        self,
+        request: _workflow_pb2.UpdateTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workflow_pb2.UpdateTaskResponse, _abc.Awaitable[_workflow_pb2.UpdateTaskResponse]]:
+        """Takes a result for the task of a reference, whatever its id: for programs that know names only.
+        Not safe to repeat blindly: a second result goes to the next open task of the reference.
+
+        Status codes:
+        - OK: durably stored; an empty task_id says that no such task is open.
+        - INVALID_ARGUMENT: no workflow id or reference, a status that is none, or an output that is no
+          JSON object.
+        - NOT_FOUND: no execution has this id, or no such task is open and the execution was asked for.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), the store is full, or the answer is
+          over the message limit (16 MiB).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether the result was
+          stored is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def Execute(
+        self,
+        request: _workflow_pb2.ExecuteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workflow_pb2.ExecuteResponse, _abc.Awaitable[_workflow_pb2.ExecuteResponse]]:
+        """Starts an execution and waits until it has ended, waits for a signal (at a WAIT without a
+        timeout), or a task of a named reference has ended; in its children, too.
+
+        Status codes:
+        - OK: it has, or the time is over: see `timed_out`.
+        - INVALID_ARGUMENT: as a start; the definition is unsound; or a timeout outside 0..600000 ms.
+        - NOT_FOUND: no definition has this name and version; or the execution was removed meanwhile.
+        - ALREADY_EXISTS: the idempotency key is used, and its strategy refuses that.
+        - FAILED_PRECONDITION: the definition needs one that is not registered.
+        - CANCELLED: the caller went away; the execution goes on.
+        - DEADLINE_EXCEEDED: the deadline of the call was shorter than the timeout.
+        - RESOURCE_EXHAUSTED: as a start; too many calls wait (5,000); or the answer is over the
+          message limit (16 MiB): the execution goes on.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether it was started is
+          unknown. Repeating is safe with an idempotency key.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def TestWorkflow(
+        self,
+        request: _workflow_pb2.TestWorkflowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workflow_pb2.TestWorkflowResponse, _abc.Awaitable[_workflow_pb2.TestWorkflowResponse]]:
+        """Tries a workflow out: a real execution, whose workers are mocks. Operators run for real; tasks
+        that would act outside of it (workers' tasks, HTTP, EVENT, WAIT, HUMAN, START_WORKFLOW) take
+        the next mock of their reference. Nothing else is started, told, kept or counted.
+
+        Status codes:
+        - OK: it ended, or `problems` say why it did not.
+        - INVALID_ARGUMENT: as a start; the definition is unsound; a mock is; or a timeout outside
+          0..600000 ms.
+        - NOT_FOUND: no definition has this name and version.
+        - FAILED_PRECONDITION: the definition needs one that is not registered.
+        - CANCELLED: the caller went away; the execution stays as it is.
+        - DEADLINE_EXCEEDED: the deadline of the call was shorter than the timeout.
+        - RESOURCE_EXHAUSTED: as a start; too many calls wait (5,000); or the answer is over the
+          message limit (16 MiB).
         - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
         - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """

@@ -140,6 +140,26 @@ OF_ALL: Final[dict[str, list[Bad]]] = {
             "variables",
         ),
     ],
+    f"{PODIUM}Execute": [
+        ({}, "INVALID_ARGUMENT", "name: expected a name, found none"),
+        ({"start": {"name": "none"}}, "NOT_FOUND", "none"),
+        ({"start": {"name": "known"}, "timeout_ms": -1}, "INVALID_ARGUMENT", "timeout_ms"),
+        ({"definition_json": "W10="}, "INVALID_ARGUMENT", "definition_json: expected a JSON"),
+    ],
+    f"{PODIUM}TestWorkflow": [
+        ({}, "INVALID_ARGUMENT", "name: expected a name, found none"),
+        ({"start": {"name": "none"}}, "NOT_FOUND", "none"),
+        ({"mocks": {"tasks": {"a": {}}}}, "INVALID_ARGUMENT", "expected at least one mock"),
+    ],
+    f"{PODIUM}UpdateTask": [
+        *of_execution(reference_name="a"),
+        ({"workflow_id": RUNNING}, "INVALID_ARGUMENT", "reference_name: expected a name"),
+        (
+            {"workflow_id": ENDED, "reference_name": "a", "return_workflow": True},
+            "NOT_FOUND",
+            "expected an open task a",
+        ),
+    ],
     f"{PODIUM}PauseWorkflows": of_many(),
     f"{PODIUM}ResumeWorkflows": of_many(),
     f"{PODIUM}TerminateWorkflows": of_many(),

@@ -21,6 +21,7 @@ from podium.engine.schedule import (
     under_way,
 )
 from podium.engine.settle import enter, settle_at
+from podium.engine.trial import is_trial
 from podium.model.execution import TaskStatus
 from podium.model.payload import Payload
 
@@ -74,7 +75,7 @@ def started(draft: State, place: Place, task: TaskRecord, value: JsonObject) -> 
         output = Payload.of(output_of(draft.head, value, sink))
         return replace(ended(draft, task, TaskStatus.FAILED), output=output, reason=cut(reason))
     output = Payload.of(output_of(draft.head, value, produced))
-    if value.get(ASYNC_COMPLETE) is not True:
+    if value.get(ASYNC_COMPLETE) is not True and not is_trial(draft.head):
         return replace(ended(draft, task), output=output)
     return replace(under_way(draft, place, task), output=output)
 

@@ -22,6 +22,7 @@ from podium.engine.secret import INPUT, below, under
 from podium.engine.settle import enter, settle_at
 from podium.engine.timing import first_deadlines, started_deadlines
 from podium.engine.transition import StartChild
+from podium.engine.trial import is_trial
 from podium.model.execution import ParentLink, TaskStatus
 from podium.model.payload import JsonValue, Payload
 from podium.model.queue import PRIORITY_MAX
@@ -68,7 +69,8 @@ def begin(draft: State, place: Place, task: TaskRecord) -> Asking[None]:
     if isinstance(wanted, str):
         yield from settle_at(draft, place, draft.put(task, failed(draft, task, wanted)))
         return
-    draft.effects.append(start_of(draft, task, wanted))
+    if not is_trial(draft.head):
+        draft.effects.append(start_of(draft, task, wanted))
     now_ms = draft.now_ms
     begun = replace(task, status=TaskStatus.IN_PROGRESS, start_ms=now_ms, update_ms=now_ms)
     deadlines = started_deadlines(begun, definition_of(place, task), now_ms)

@@ -28,6 +28,7 @@ from podium.engine.secret import INPUT, below, under
 from podium.engine.settle import enter, settle_at
 from podium.engine.timing import first_deadlines, started_deadlines
 from podium.engine.transition import StartChild
+from podium.engine.trial import is_trial
 from podium.model.execution import ParentLink, TaskStatus
 from podium.model.payload import EMPTY, Payload
 from podium.model.queue import PRIORITY_MAX
@@ -35,7 +36,7 @@ from podium.model.queue import PRIORITY_MAX
 if TYPE_CHECKING:
     from podium.engine.graph import Place
     from podium.engine.state import Asking, State
-    from podium.model.execution import TaskRecord
+    from podium.model.execution import ExecutionHeader, TaskRecord
     from podium.model.payload import JsonObject, JsonValue
 
 SUB_WORKFLOW_TYPE: Final = "SUB_WORKFLOW"
@@ -135,7 +136,7 @@ def start_of(draft: State, task: TaskRecord, value: JsonObject, child: str) -> S
         input=payload,
         correlation_id=header.correlation_id,
         priority=priority_of(value.get("priority")),
-        task_to_domain=domains_of(domains) or header.task_to_domain,
+        task_to_domain=domains_for(header, domains),
         parent=ParentLink(
             workflow_id=header.id,
             task_id=task.id,
@@ -154,6 +155,13 @@ def version_of(value: JsonValue) -> int | None:
 def priority_of(value: JsonValue) -> int:
     """A number given is taken within 0..99; it is not inherited (S-423)."""
     return min(max(value, 0), PRIORITY_MAX) if isinstance(value, int) else 0
+
+
+def domains_for(header: ExecutionHeader, given: JsonValue) -> dict[str, str]:
+    """Those of the parameters, or the parent's; the children of a trial stay in it."""
+    if is_trial(header):
+        return header.task_to_domain
+    return domains_of(given) or header.task_to_domain
 
 
 def domains_of(value: JsonValue) -> dict[str, str]:
