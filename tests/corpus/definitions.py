@@ -34,11 +34,12 @@ SERVED: Final = frozenset(
         "DYNAMIC", "DECISION", "DO_WHILE", "SWITCH", "FORK_JOIN", "FORK_JOIN_DYNAMIC", "JOIN",
         "SUB_WORKFLOW", "EVENT", "EXCLUSIVE_JOIN", "HTTP", "INLINE", "JSON_JQ_TRANSFORM", "LAMBDA",
         "NOOP", "HUMAN", "SET_VARIABLE", "START_WORKFLOW", "TERMINATE", "WAIT",
+        "PULL_WORKFLOW_MESSAGES",
     }
 )  # fmt: skip
 NOT_SERVED: Final = frozenset(
     {
-        "KAFKA_PUBLISH", "PULL_WORKFLOW_MESSAGES",
+        "KAFKA_PUBLISH",
     }
 )  # fmt: skip
 # Workers the runs need besides those the definitions name: dynamic tasks choose among them.

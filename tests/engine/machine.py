@@ -81,6 +81,7 @@ class Machine:
         self.tasks: dict[str, TaskRecord] = {}
         self.attempts: dict[tuple[str, int], TaskRecord] = {}
         self.joins: dict[str, JoinRecord] = {}
+        self.messages: dict[int, bytes] = {}
         self.branches: dict[str, BranchRecord] = {}
         self.input = self.output = self.variables = EMPTY
         self.deadlines: dict[tuple[str, DeadlineKind], int] = {}
@@ -151,6 +152,7 @@ class Machine:
             attempts={each: self.attempts.get(each) for each in need.attempts},
             joins={key: self.joins.get(key) for key in need.joins},
             branches={key: self.branches.get(key) for key in need.branches},
+            messages={number: self.messages[number] for number in need.messages},
         )
 
     def everything(self) -> Records:
@@ -180,6 +182,7 @@ class Machine:
         self.tasks.update(change.tasks)
         self.attempts.update(change.attempts)
         self.branches.update(change.branches)
+        self.take_messages(change)
         self.remove(change)
         for key, join in change.joins.items():
             if join is None:
@@ -194,6 +197,13 @@ class Machine:
         self.transitions.append(change)
         self.check()
         return change
+
+    def take_messages(self, change: Transition) -> None:
+        for number, message in change.messages.items():
+            if message is None:
+                del self.messages[number]
+            else:
+                self.messages[number] = message
 
     def remove(self, change: Transition) -> None:
         for key in change.removed:

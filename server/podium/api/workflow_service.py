@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from podium.app.executions import Executions
     from podium.app.removal import Removal
     from podium.app.start import StartWorkflow
+    from podium.model.payload import Payload
 
 
 class WorkflowService:
@@ -61,6 +62,7 @@ class WorkflowService:
                 "Watch": Served(self.watch, pb.WatchRequest),
                 "Signal": Served(self.signal, pb.SignalRequest),
                 "UpdateVariables": Served(self.update_variables, pb.UpdateVariablesRequest),
+                "PushMessage": Served(self.push_message, pb.PushMessageRequest),
                 **self._bulk.served(),
                 **self._execute.served(),
             },
@@ -117,6 +119,18 @@ class WorkflowService:
         variables = payload_of("variables", request.variables, bytes_limit=VARIABLES_BYTES_LIMIT)
         await self._executions.command(request.workflow_id, UpdateVariables(variables=variables))
         return pb.UpdateVariablesResponse()
+
+    async def push_message(
+        self, request: pb.PushMessageRequest, context: Context
+    ) -> pb.PushMessageResponse:
+        del context
+        payload = await convert(len(request.payload.json), _message_of, request)
+        message_id = await self._executions.push(request.workflow_id, payload)
+        return pb.PushMessageResponse(message_id=message_id)
+
+
+def _message_of(request: pb.PushMessageRequest) -> Payload:
+    return payload_of("payload", request.payload)
 
 
 def _signal_of(request: pb.SignalRequest) -> Signal:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from podium.model.parking import ParkedRecord
     from podium.model.queue import DeadlineKind, Queue
 
-SIGNALS: Final = frozenset({"WAIT", "HUMAN", "EVENT"})
+PULL: Final = "PULL_WORKFLOW_MESSAGES"
+SIGNALS: Final = frozenset({"WAIT", "HUMAN", "EVENT", PULL})
 CHILDREN: Final = frozenset({"SUB_WORKFLOW"})
 JOINS: Final = frozenset({"JOIN", "EXCLUSIVE_JOIN"})
 TIMEOUTS: Final[tuple[DeadlineKind, ...]] = ("response", "timeout", "total")
@@ -250,7 +251,8 @@ def leased(facts: Facts, task: TaskRecord) -> Cause:
 
 
 def signal(facts: Facts, task: TaskRecord) -> Cause:
-    """WAIT, HUMAN, and an EVENT that somebody completes."""
+    """WAIT, HUMAN, an EVENT that somebody completes, and what takes messages."""
+    kind, call = ("message", "PushMessage") if task.task_type == PULL else ("signal", "Signal")
     at_ms = at_of(task, "wait")
     waited = bool(at_ms) and at_ms != HELD_MS
     until = f", or until it is over {moment(at_ms, facts.now_ms)}" if waited else ""
@@ -259,9 +261,9 @@ def signal(facts: Facts, task: TaskRecord) -> Cause:
         until = ", and its time is over: it goes on when the execution is resumed"
     return Cause(
         kind=CauseKind.WAITING_SIGNAL,
-        text=f"{task.task_type} task {ref_of(task)} waits for a signal"
+        text=f"{task.task_type} task {ref_of(task)} waits for a {kind}"
         f" {since(task.start_ms or task.scheduled_ms, facts.now_ms)}{until}.",
-        remedy="Signal, or UpdateTask with the task's id, ends it.",
+        remedy=f"{call}, or UpdateTask with the task's id, ends it.",
         since_ms=task.start_ms or task.scheduled_ms,
         until_ms=at_ms if waited else 0,
         tasks=(named(task),),

@@ -12,7 +12,7 @@ from podium.app.masking import masked_row
 from podium.app.names import bounded_text, no_workflow, require_workflow_id
 from podium.app.reading import Reader
 from podium.app.tree import children_of
-from podium.engine.command import Rejected, Rerun, Restart, Signal, Terminate
+from podium.engine.command import PushMessage, Rejected, Rerun, Restart, Signal, Terminate
 from podium.engine.identity import split_task_id
 from podium.engine.limits import DEPTH_LIMIT, PAYLOAD_BYTES_LIMIT, WORKFLOW_REASON_CHARS_LIMIT
 from podium.model.execution import HistoryRow
@@ -136,6 +136,12 @@ class Executions:
 
     async def _header(self, workflow_id: str) -> ExecutionHeader:
         return (await self._reader.read(workflow_id, tasks=False)).header
+
+    async def push(self, workflow_id: str, payload: Payload) -> str:
+        """Put a message into its queue (S-187); answers the message's id. Raises as `command`."""
+        message_id = self._services.ids.workflow_id()
+        await self.command(workflow_id, PushMessage(message_id=message_id, payload=payload))
+        return message_id
 
     async def signal(self, workflow_id: str, command: Signal) -> tuple[str, str] | None:
         """End the first WAIT that is open, in it or in its children (S-174): (execution, task).

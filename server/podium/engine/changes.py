@@ -20,7 +20,7 @@ from podium.model.queue import Deadline, Ready
 if TYPE_CHECKING:
     from podium.engine.state import State
     from podium.engine.transition import Effect
-    from podium.model.execution import ExecutionHeader, GateRecord
+    from podium.model.execution import ExecutionHeader, GateRecord, InboxRecord
     from podium.model.queue import DeadlineKind, Queue
 
 Pair: TypeAlias = tuple[TaskRecord | None, TaskRecord]
@@ -174,7 +174,9 @@ def collect(draft: State, actor: str) -> Transition | None:
     created = draft.stored_header is None
     header_changes(draft, found)
     position = header.history_position + 1
-    header = replace(header, updated_ms=draft.now_ms, history_position=position)
+    header = replace(
+        header, updated_ms=draft.now_ms, history_position=position, inbox=kept_inbox(header)
+    )
     unheld = set(found.held)
     present = tasks.present_changes()
     return Transition(
@@ -190,6 +192,7 @@ def collect(draft: State, actor: str) -> Transition | None:
         removed=tasks.removals() if len(present) < len(tasks.changed) else (),
         removed_attempts=attempts.removals() if attempts.changed else (),
         removed_branches=branches.removals() if branches.changed else (),
+        messages=message_changes(draft),
         armed=tuple(found.armed),
         disarmed=tuple(found.disarmed),
         ready=tuple(found.ready),
@@ -202,6 +205,23 @@ def collect(draft: State, actor: str) -> Transition | None:
         cancels=tuple(draft.cancels),
         history=row_of(draft, header, found, actor),
     )
+
+
+def message_changes(draft: State) -> dict[int, bytes | None]:
+    """Messages that came and stay, and those that were stored and wait no longer."""
+    stored = draft.stored_header.inbox if draft.stored_header else None
+    inbox = kept_inbox(draft.head)
+    if inbox is stored:
+        return {}
+    before = range(stored.first, stored.next) if stored else range(0)
+    now = range(inbox.first, inbox.next) if inbox else range(0)
+    gone: dict[int, bytes | None] = {number: None for number in before if number not in now}
+    return gone | {number: draft.messages[number] for number in now if number not in before}
+
+
+def kept_inbox(header: ExecutionHeader) -> InboxRecord | None:
+    """The message queue, which goes with the execution's end (S-188)."""
+    return None if header.status.terminal else header.inbox
 
 
 def row_of(draft: State, header: ExecutionHeader, found: Differences, actor: str) -> HistoryRow:

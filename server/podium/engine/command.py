@@ -169,6 +169,13 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class PushMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message for the execution's queue (S-187)."""
+
+    message_id: str
+    payload: Payload = EMPTY
+
+
 class UpdateVariables(msgspec.Struct, frozen=True, kw_only=True):
     """Set entries of the workflow's variables, as a SET_VARIABLE would."""
 
@@ -258,6 +265,7 @@ Command: TypeAlias = (
     | ResetCallbacks
     | SkipTask
     | Signal
+    | PushMessage
     | UpdateVariables
     | Retry
     | Revive

@@ -17,6 +17,7 @@ from podium.engine.command import (
     GrantLease,
     Outcome,
     Pause,
+    PushMessage,
     Rejected,
     Repair,
     ReportResult,
@@ -35,6 +36,7 @@ from podium.engine.command import (
 )
 from podium.engine.drive import driven
 from podium.engine.gating import grant_gate, is_for_gate
+from podium.engine.inbox import push
 from podium.engine.leases import LeaseCommand, lease_command
 from podium.engine.outside import continue_, fail_failure_workflow, start, terminate
 from podium.engine.pausing import pause, reset_callbacks, unpause
@@ -53,10 +55,12 @@ if TYPE_CHECKING:
 
 OK = Outcome(Verdict.OK)
 ProgressCommand: TypeAlias = ReportResult | CloseChild | Due | LeaseCommand
-ControlCommand: TypeAlias = Pause | Resume | ResetCallbacks | SkipTask | Signal | UpdateVariables
+ControlCommand: TypeAlias = (
+    Pause | Resume | ResetCallbacks | SkipTask | Signal | PushMessage | UpdateVariables
+)
 AgainCommand: TypeAlias = Retry | Revive | Restart | Rerun
 OutsideCommand: TypeAlias = Start | Terminate | Continue | FailFailureWorkflow | Repair
-CONTROL: Final = (Pause, Resume, ResetCallbacks, SkipTask, Signal, UpdateVariables)
+CONTROL: Final = (Pause, Resume, ResetCallbacks, SkipTask, Signal, PushMessage, UpdateVariables)
 AGAIN: Final = (Retry, Revive, Restart, Rerun)
 OUTSIDE: Final = (Start, Terminate, Continue, FailFailureWorkflow, Repair)
 
@@ -120,6 +124,8 @@ def control(draft: Draft, command: ControlCommand) -> Asking[Outcome]:
             return (yield from skip(draft, command))
         case Signal():
             return (yield from signal(draft, command))
+        case PushMessage():
+            return (yield from push(draft, command))
         case UpdateVariables():
             return (yield from update_variables(draft, command))
         case _:

@@ -145,6 +145,10 @@ LIFE_CYCLE: Final[dict[str, Row]] = {
         "decides", "stays", *NOT_ENDED,
         refusal="expected a workflow that has not ended to signal, found {id} {status}",
     ),
+    "PushMessage": Row(
+        "decides", "refused", *NOT_ENDED,
+        refusal="expected a RUNNING workflow to push a message to, found {id} {status}",
+    ),
     "UpdateVariables": Row(
         "stays", "stays", *NOT_ENDED,
         refusal="expected a workflow that has not ended to set variables of, found {id} {status}",

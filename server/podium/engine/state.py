@@ -61,8 +61,6 @@ class Unknown(Enum):
 
 UNKNOWN: Final = Unknown.UNKNOWN
 NO_ENVIRONMENT: Final[Mapping[str, str]] = {}
-
-
 COUNTED: Final = frozenset({"JOIN", "EXCLUSIVE_JOIN", "DO_WHILE"})
 """Task types that have a counter."""
 SYSTEM_TYPES: Final = frozenset({"HTTP"})
@@ -122,9 +120,10 @@ class State:
 
     __slots__ = (
         "anew", "attempts", "branches", "cancels", "commands", "domains", "effects", "environment",
-        "events", "graph", "header", "input", "joins", "later", "loops", "marks", "now", "now_ms",
-        "output", "payloads_known", "removed", "stored_header", "stored_input", "stored_output",
-        "stored_variables", "system_types", "tasks", "unseen", "variables", "workflow_id",
+        "events", "graph", "header", "input", "joins", "later", "loops", "marks", "messages", "now",
+        "now_ms", "output", "payloads_known", "removed", "stored_header", "stored_input",
+        "stored_output", "stored_variables", "system_types", "tasks", "unseen", "variables",
+        "workflow_id",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - all by name, what is stored and what the server is
@@ -165,6 +164,7 @@ class State:
         self.events: Final = Events()
         self.cancels: list[CancelNotice] = []
         self.commands: list[str] = []
+        self.messages: dict[int, bytes] = {}
         self.marks: dict[str, tuple[SecretMark, ...]] = {}
         """By task key: where the input that was just made names secrets, until a record has it."""
         self.domains: dict[str, frozenset[str]] = {}

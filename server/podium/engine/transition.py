@@ -158,6 +158,8 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """Keys of tasks that exist no more."""
     removed_attempts: tuple[tuple[str, int], ...] = ()
     removed_branches: tuple[str, ...] = ()
+    messages: dict[int, bytes | None] = {}
+    """Of the message queue, by number: JSON text; None = it waits no longer."""
     armed: tuple[Deadline, ...] = ()
     disarmed: tuple[tuple[str, DeadlineKind], ...] = ()
     """(task id or "", kind)."""
@@ -183,6 +185,7 @@ class FetchTasks(msgspec.Struct, frozen=True):
     attempts: tuple[tuple[str, int], ...] = ()
     joins: tuple[str, ...] = ()
     branches: tuple[str, ...] = ()
+    messages: tuple[int, ...] = ()
 
 
 class FetchAll(msgspec.Struct, frozen=True):
@@ -292,6 +295,8 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
     attempts: dict[tuple[str, int], TaskRecord | None] = {}
     joins: dict[str, JoinRecord | None] = {}
     branches: dict[str, BranchRecord | None] = {}
+    messages: dict[int, bytes] = {}
+    """Those that were asked for; they are never all of them."""
     input: Payload | None = None
     output: Payload | None = None
     variables: Payload | None = None

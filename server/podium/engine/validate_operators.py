@@ -27,7 +27,6 @@ TERMINATION_STATUSES: Final = ("COMPLETED", "FAILED", "TERMINATED")
 TYPES_NOT_BUILT: Final = frozenset(
     {
         "KAFKA_PUBLISH",
-        "PULL_WORKFLOW_MESSAGES",
     }
 )
 
@@ -278,6 +277,17 @@ def check_wait(placed: Placed) -> Iterator[Problem]:
             yield Problem(f"{place}.{name}", f"expected {form}, found {shown(value)}")
 
 
+def check_pull(placed: Placed) -> Iterator[Problem]:
+    """How many messages, and whether it waits, where they are said as such (S-485)."""
+    place = f"{placed.place}.inputParameters"
+    batch, blocking = parameter(placed, "batchSize"), parameter(placed, "blocking")
+    whole = isinstance(batch, int | float) and not isinstance(batch, bool)
+    if batch is not None and not whole and not isinstance(batch, str):
+        yield Problem(f"{place}.batchSize", f"expected a whole number, found {shown(batch)}")
+    if blocking is not None and not isinstance(blocking, bool | str):
+        yield Problem(f"{place}.blocking", f"expected true or false, found {shown(blocking)}")
+
+
 def parameter(placed: Placed, name: str) -> JsonValue:
     """A parameter, given or by the attached task definition's template."""
     task = placed.task
@@ -320,4 +330,5 @@ CHECKS: Final[dict[str, Check]] = {
     "START_WORKFLOW": check_start_workflow,
     "WAIT": check_wait,
     "DO_WHILE": check_loop,
+    "PULL_WORKFLOW_MESSAGES": check_pull,
 }

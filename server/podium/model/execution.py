@@ -203,6 +203,20 @@ class BranchRecord(Stored, frozen=True):
     """Where the fork's own definition named secrets in the parameters of this branch's task."""
 
 
+class InboxRecord(Stored, frozen=True):
+    """The message queue of an execution: messages `first` to `next` - 1 wait, or tasks do."""
+
+    first: int = 0
+    next: int = 0
+    size_bytes: int = 0
+    until_ms: int = 0
+    """They are forgotten then."""
+    waiting: tuple[str, ...] = ()
+    """Keys of tasks that wait for a message, the first ones; some may have ended otherwise."""
+    more_wait: bool = False
+    """Tasks may wait that are not among these."""
+
+
 class RerunRecord(Stored, frozen=True):
     """A restart, or a rerun from a task, whose removal of ended tasks is under way."""
 
@@ -287,6 +301,8 @@ class ExecutionHeader(Stored, frozen=True):
     """The latest one; None where the number of its kind that run at a time has no limit."""
     secrets: tuple[SecretMark, ...] = ()
     """Where its input and its variables name secrets; a path begins with input or variables."""
+    inbox: InboxRecord | None = None
+    """Its message queue; None before the first message, and once it has ended."""
 
 
 class TaskChange(msgspec.Struct, frozen=True, array_like=True):

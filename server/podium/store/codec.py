@@ -3,7 +3,8 @@
 A value is one version byte and msgpack of array-shaped records, so new fields are appended with a
 default and old bytes are read for ever (tests/store/golden). Field names: "h" header; "in", "out",
 "var" payloads; "def" inline definition; "t:<key>" latest attempt, "t:<key>.<n>" former ones;
-"j:<key>" join counter; "b:<key>" dynamic fork branch.
+"j:<key>" join counter; "b:<key>" dynamic fork branch; "m:<n>" message of
+the queue.
 
 A large input or output stands in a field of its own ("i:" and "o:" with the task's own suffix), so
 that a change of status does not write it again, and so that one trip asks for all three names. What
@@ -118,6 +119,7 @@ def encode_commit(  # noqa: PLR0913 - the parts of a commit that are not the tra
         fields[f"j:{key}"] = None if join is None else VERSION + ENCODE(join)
     for key, branch in transition.branches.items():
         fields[f"b:{key}"] = VERSION + ENCODE(branch)
+    fields.update({f"m:{number}": text for number, text in transition.messages.items()})
     if transition.removed:
         _remove(fields, transition)
     row = transition.history
@@ -204,6 +206,7 @@ def field_names(need: FetchTasks | FetchPayloads) -> list[str]:
         names += (f"t:{key}.{attempt}", f"i:{key}.{attempt}", f"o:{key}.{attempt}")
     names.extend(f"j:{key}" for key in need.joins)
     names.extend(f"b:{key}" for key in need.branches)
+    names.extend(f"m:{number}" for number in need.messages)
     return names
 
 
@@ -228,6 +231,8 @@ def decode_records(
         elif name.startswith("b:"):
             branch = None if value is None else BRANCHES.decode(_body(name, value))
             records.branches[name[2:]] = branch
+        elif name.startswith("m:") and value is not None:
+            records.messages[int(name[2:])] = value
     return header, records
 
 

@@ -194,6 +194,56 @@ class UpdateVariablesResponse(_message.Message):
 Global___UpdateVariablesResponse: _TypeAlias = UpdateVariablesResponse  # noqa: Y015
 
 @_typing.final
+class PushMessageRequest(_message.Message):
+    """A message for an execution."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    workflow_id: _builtins.str
+    """The execution."""
+    @_builtins.property
+    def payload(self) -> _worker_pb2.Payload:
+        """What the message says."""
+
+    def __init__(
+        self,
+        *,
+        workflow_id: _builtins.str = ...,
+        payload: _worker_pb2.Payload | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payload", b"payload", "workflow_id", b"workflow_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PushMessageRequest: _TypeAlias = PushMessageRequest  # noqa: Y015
+
+@_typing.final
+class PushMessageResponse(_message.Message):
+    """It waits, or was taken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    """Names the message in the output of the task that takes it."""
+    def __init__(
+        self,
+        *,
+        message_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_id", b"message_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PushMessageResponse: _TypeAlias = PushMessageResponse  # noqa: Y015
+
+@_typing.final
 class StartWorkflowsRequest(_message.Message):
     """A batch of starts."""
 

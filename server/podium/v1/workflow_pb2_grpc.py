@@ -82,6 +82,11 @@ class WorkflowServiceStub:
                 request_serializer=podium_dot_v1_dot_workflow__pb2.TestWorkflowRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_workflow__pb2.TestWorkflowResponse.FromString,
                 _registered_method=True)
+        self.PushMessage = channel.unary_unary(
+                '/podium.v1.WorkflowService/PushMessage',
+                request_serializer=podium_dot_v1_dot_workflow__pb2.PushMessageRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_workflow__pb2.PushMessageResponse.FromString,
+                _registered_method=True)
         self.PauseWorkflows = channel.unary_unary(
                 '/podium.v1.WorkflowService/PauseWorkflows',
                 request_serializer=podium_dot_v1_dot_bulk__pb2.PauseWorkflowsRequest.SerializeToString,
@@ -301,6 +306,27 @@ class WorkflowServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PushMessage(self, request, context):
+        """Puts a message into the queue of a running execution, where PULL_WORKFLOW_MESSAGES tasks take
+        it; one that waits is ended by the same commit. Not safe to repeat blindly: a second push is a
+        second message. Messages that nobody takes are forgotten a day after the last one came, and
+        when the execution ends.
+
+        Status codes:
+        - OK: durably stored.
+        - INVALID_ARGUMENT: no workflow id, a payload that is no JSON object, or one that is too large.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it is not RUNNING.
+        - RESOURCE_EXHAUSTED: 1,000 messages wait, or 10 MiB of them; or too many calls are in flight
+        (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether the message was
+        stored is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PauseWorkflows(self, request, context):
         """Pauses executions: what is running is finished, nothing new begins. One that is PAUSED stays
         so. Safe to repeat.
@@ -458,6 +484,11 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     servicer.TestWorkflow,
                     request_deserializer=podium_dot_v1_dot_workflow__pb2.TestWorkflowRequest.FromString,
                     response_serializer=podium_dot_v1_dot_workflow__pb2.TestWorkflowResponse.SerializeToString,
+            ),
+            'PushMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.PushMessage,
+                    request_deserializer=podium_dot_v1_dot_workflow__pb2.PushMessageRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_workflow__pb2.PushMessageResponse.SerializeToString,
             ),
             'PauseWorkflows': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseWorkflows,
@@ -740,6 +771,33 @@ class WorkflowService:
             '/podium.v1.WorkflowService/TestWorkflow',
             podium_dot_v1_dot_workflow__pb2.TestWorkflowRequest.SerializeToString,
             podium_dot_v1_dot_workflow__pb2.TestWorkflowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PushMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.WorkflowService/PushMessage',
+            podium_dot_v1_dot_workflow__pb2.PushMessageRequest.SerializeToString,
+            podium_dot_v1_dot_workflow__pb2.PushMessageResponse.FromString,
             options,
             channel_credentials,
             insecure,

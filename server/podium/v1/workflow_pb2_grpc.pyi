@@ -177,6 +177,23 @@ class WorkflowServiceStub:
     - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
+    PushMessage: _grpc.UnaryUnaryMultiCallable[_workflow_pb2.PushMessageRequest, _workflow_pb2.PushMessageResponse]
+    """Puts a message into the queue of a running execution, where PULL_WORKFLOW_MESSAGES tasks take
+    it; one that waits is ended by the same commit. Not safe to repeat blindly: a second push is a
+    second message. Messages that nobody takes are forgotten a day after the last one came, and
+    when the execution ends.
+
+    Status codes:
+    - OK: durably stored.
+    - INVALID_ARGUMENT: no workflow id, a payload that is no JSON object, or one that is too large.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it is not RUNNING.
+    - RESOURCE_EXHAUSTED: 1,000 messages wait, or 10 MiB of them; or too many calls are in flight
+      (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether the message was
+      stored is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
     PauseWorkflows: _grpc.UnaryUnaryMultiCallable[_bulk_pb2.PauseWorkflowsRequest, _bulk_pb2.PauseWorkflowsResponse]
     """Pauses executions: what is running is finished, nothing new begins. One that is PAUSED stays
     so. Safe to repeat.
@@ -406,6 +423,23 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     - RESOURCE_EXHAUSTED: as a start; too many calls wait (5,000); or the answer is over the
       message limit (16 MiB).
     - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    PushMessage: _aio.UnaryUnaryMultiCallable[_workflow_pb2.PushMessageRequest, _workflow_pb2.PushMessageResponse]  # type: ignore[assignment]
+    """Puts a message into the queue of a running execution, where PULL_WORKFLOW_MESSAGES tasks take
+    it; one that waits is ended by the same commit. Not safe to repeat blindly: a second push is a
+    second message. Messages that nobody takes are forgotten a day after the last one came, and
+    when the execution ends.
+
+    Status codes:
+    - OK: durably stored.
+    - INVALID_ARGUMENT: no workflow id, a payload that is no JSON object, or one that is too large.
+    - NOT_FOUND: no execution has this id.
+    - FAILED_PRECONDITION: it is not RUNNING.
+    - RESOURCE_EXHAUSTED: 1,000 messages wait, or 10 MiB of them; or too many calls are in flight
+      (1,000), or the store is full.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether the message was
+      stored is unknown.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     PauseWorkflows: _aio.UnaryUnaryMultiCallable[_bulk_pb2.PauseWorkflowsRequest, _bulk_pb2.PauseWorkflowsResponse]  # type: ignore[assignment]
@@ -688,6 +722,29 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         - RESOURCE_EXHAUSTED: as a start; too many calls wait (5,000); or the answer is over the
           message limit (16 MiB).
         - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def PushMessage(
+        self,
+        request: _workflow_pb2.PushMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workflow_pb2.PushMessageResponse, _abc.Awaitable[_workflow_pb2.PushMessageResponse]]:
+        """Puts a message into the queue of a running execution, where PULL_WORKFLOW_MESSAGES tasks take
+        it; one that waits is ended by the same commit. Not safe to repeat blindly: a second push is a
+        second message. Messages that nobody takes are forgotten a day after the last one came, and
+        when the execution ends.
+
+        Status codes:
+        - OK: durably stored.
+        - INVALID_ARGUMENT: no workflow id, a payload that is no JSON object, or one that is too large.
+        - NOT_FOUND: no execution has this id.
+        - FAILED_PRECONDITION: it is not RUNNING.
+        - RESOURCE_EXHAUSTED: 1,000 messages wait, or 10 MiB of them; or too many calls are in flight
+          (1,000), or the store is full.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether the message was
+          stored is unknown.
         - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 

@@ -65,6 +65,13 @@ async def watch(rpcs: Rpcs) -> None:
     assert seen.index("SCHEDULED") < seen.index("IN_PROGRESS") < seen.index("COMPLETED")
 
 
+@row(f"{PODIUM}PushMessage")
+async def push_message(rpcs: Rpcs) -> None:
+    [workflow_id] = await begun(rpcs)
+    answer = await rpcs.ask(f"{PODIUM}PushMessage", workflow_id=workflow_id)
+    assert answer["message_id"]  # what takes it: tests/api/test_messages.py
+
+
 @row(f"{PODIUM}Signal")
 async def signal(rpcs: Rpcs) -> None:
     await register(rpcs, task("hold", type="WAIT"))

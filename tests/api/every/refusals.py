@@ -131,6 +131,10 @@ OF_ALL: Final[dict[str, list[Bad]]] = {
         ({"workflow_id": RUNNING, "status": 77}, "INVALID_ARGUMENT", "status: expected one of"),
         ({"workflow_id": RUNNING, "output": ARRAY}, "INVALID_ARGUMENT", "a JSON object"),
     ],
+    f"{PODIUM}PushMessage": [
+        *of_execution(ENDED, "COMPLETED"),
+        ({"workflow_id": RUNNING, "payload": ARRAY}, "INVALID_ARGUMENT", "a JSON object"),
+    ],
     f"{PODIUM}UpdateVariables": [
         *of_execution(ENDED, "COMPLETED"),
         ({"workflow_id": RUNNING, "variables": ARRAY}, "INVALID_ARGUMENT", "a JSON object"),

@@ -18,6 +18,7 @@ from podium.engine.operators.inline import INLINE, LAMBDA
 from podium.engine.operators.jq import JQ
 from podium.engine.operators.noop import NOOP
 from podium.engine.operators.operator import Operator
+from podium.engine.operators.pull_messages import PULL_MESSAGES
 from podium.engine.operators.queued import HTTP, SIMPLE, inputs
 from podium.engine.operators.set_variable import SET_VARIABLE
 from podium.engine.operators.start_workflow import START_WORKFLOW
@@ -48,6 +49,7 @@ BY_NAME: Final[dict[str, Operator]] = {
     "JSON_JQ_TRANSFORM": JQ,
     "LAMBDA": LAMBDA,
     "NOOP": NOOP,
+    "PULL_WORKFLOW_MESSAGES": PULL_MESSAGES,
     "SET_VARIABLE": SET_VARIABLE,
     "START_WORKFLOW": START_WORKFLOW,
     "SUB_WORKFLOW": SUB_WORKFLOW,

@@ -14,6 +14,7 @@ from podium.engine.operators.inline import INLINE, LAMBDA
 from podium.engine.operators.join import JOIN
 from podium.engine.operators.jq import JQ
 from podium.engine.operators.noop import NOOP
+from podium.engine.operators.pull_messages import PULL_MESSAGES
 from podium.engine.operators.queued import QUEUED
 from podium.engine.operators.set_variable import SET_VARIABLE
 from podium.engine.operators.start_workflow import START_WORKFLOW
@@ -51,6 +52,7 @@ OPERATORS: Final[dict[str, Operator]] = {
     "WAIT": WAIT,
     "HUMAN": HUMAN,
     "DO_WHILE": DO_WHILE,
+    "PULL_WORKFLOW_MESSAGES": PULL_MESSAGES,
 }
 
 
