@@ -15,24 +15,25 @@ import gc
 import json
 import logging
 import signal
-import socket
 import sys
 from typing import TYPE_CHECKING, Final
 
 import uvloop
 
+from podium.api.call_counts import CallCounts
 from podium.api.health import Health
 from podium.api.server import build_server
 from podium.api.worker_service import WorkerService
 from podium.app.config_view import shown
 from podium.app.services import Place, Services
 from podium.app.start import StartWorkflow
-from podium.config import read_listen, read_values
+from podium.config import read_values
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.engine.state import SYSTEM_TYPES
 from podium.gateway.health import Condition, health_routes
 from podium.gateway.listener import Listener
 from podium.model.queue import Queue
+from podium.place import CannotServe, ListenPlace
 from podium.registry.registry import Registry
 from podium.runtime.clock import SystemClock, SystemIds
 from podium.runtime.lag import LoopLag
@@ -49,6 +50,8 @@ from podium.stores import StoreUnknown, open_store
 from podium.tasks.address import AddressSettingInvalid
 from podium.tasks.http import HttpSettings, HttpTask
 from podium.tasks.installed import SystemTaskUnsound, installed_tasks
+from podium.telemetry.exposition import MetricsPage
+from podium.telemetry.reading import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,14 +78,6 @@ COLLECT_AFTER: Final = 20_000
 COLLECT_MIDDLE_EVERY: Final = 50
 COLLECT_OLD_EVERY: Final = 20
 LOG_LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-GRPC: Final = "grpc"
-HTTP: Final = "http"
-SETTING_OF: Final = {GRPC: "grpc.listen", HTTP: "gateway.listen"}
-"""The setting of the place to listen, by the option that gives it, too."""
-
-
-class CannotServe(Exception):
-    """The server cannot start here; the text is one line for the operator."""
 
 
 def run(settings: Settings, origins: Mapping[Name, str] = NO_ORIGINS) -> None:
@@ -128,10 +123,10 @@ class Server:
     """The parts of one process and the order of their life. Raises CannotServe when it is made."""
 
     def __init__(self, settings: Settings, origins: Mapping[Name, str] = NO_ORIGINS) -> None:
-        self._listen, self._http_listen = settings.grpc.listen, settings.gateway.listen
-        try_port(GRPC, self._listen)
-        if self._http_listen:
-            try_port(HTTP, self._http_listen)
+        self._place = ListenPlace("grpc", "grpc.listen", settings.grpc.listen)
+        self._http_place = ListenPlace("http", "gateway.listen", settings.gateway.listen)
+        self._place.probe()
+        self._http_place.probe()
         clock = SystemClock()
         try:
             self._store = open_store(settings.store, clock.now_ms)
@@ -147,10 +142,7 @@ class Server:
             registry=registry,
             clock=clock,
             ids=ids,
-            settings=RuntimeSettings(
-                cache_bytes=settings.limits.cache_bytes,
-                system_types=SYSTEM_TYPES | {each.task_type for each in self._own_tasks},
-            ),
+            settings=self._runtime_settings(settings),
             evaluator=self._sandbox,
             vault=Vault(*read_values(settings)),
         )
@@ -166,6 +158,7 @@ class Server:
         )
         self._runtime.members.on_silent = self._give_up_streams
         self._health = Health()
+        self._calls = CallCounts(clock.now_us)
         self._lag = LoopLag(clock)
         self._stopping = False
         self._gateway: Listener | None = None
@@ -190,32 +183,45 @@ class Server:
         for worker in self._local:
             worker.start()
         self._edge = build_server(
-            self._services, self._workers, name=self._runtime.incarnation, health=self._health
+            self._services,
+            self._workers,
+            name=self._runtime.incarnation,
+            health=self._health,
+            counts=self._calls,
         )
         try:
-            port = self._edge.add_insecure_port(self._listen)
+            port = self._edge.add_insecure_port(self._place.listen)
         except RuntimeError:
-            raise CannotServe(_no_port(GRPC, self._listen, "gRPC could not bind it")) from None
+            raise self._place.refusal("gRPC could not bind it") from None
         await self._edge.start()
-        host, _ = read_listen(self._listen)
-        self._services.place.address = f"{host}:{port}"
-        return {"grpc": f"{host}:{port}", **await self._serve_http()}
+        self._services.place.address = self._place.with_port(port)
+        return {"grpc": self._place.with_port(port), **await self._serve_http()}
 
     def listening(self) -> None:
         """Workers can come back from now on."""
         self._runtime.listening()
 
     async def _serve_http(self) -> dict[str, str]:
-        if not self._http_listen:
+        place = self._http_place
+        if not place.listen:
             return {}
-        host, port = read_listen(self._http_listen)
-        self._gateway = Listener([*health_routes(self._condition)])
+        page = MetricsPage(self._sources())
+        self._gateway = Listener([*health_routes(self._condition), *page.routes()])
         try:
-            port = await self._gateway.start(host, port)
+            port = await self._gateway.start(place.host, place.port)
         except OSError as problem:
-            reason = problem.strerror or "it cannot be bound"
-            raise CannotServe(_no_port(HTTP, self._http_listen, reason)) from None
-        return {"http": f"{host}:{port}"}
+            raise place.refusal(problem.strerror or "it cannot be bound") from None
+        return {"http": place.with_port(port)}
+
+    def _sources(self) -> Sources:
+        return Sources(
+            runtime=self._runtime,
+            sandbox=self._sandbox,
+            calls=self._calls,
+            workers=self._workers,
+            task_log=self._task_log,
+            lag=self._lag,
+        )
 
     def _condition(self) -> Condition:
         return Condition(
@@ -253,6 +259,12 @@ class Server:
             ending = group.create_task(self._edge.stop(CALLS_MS / 1000))
             await asyncio.wait((ending,), timeout=STREAMS_MS / 1000)
             self._workers.end_all(STOPPING)
+
+    def _runtime_settings(self, settings: Settings) -> RuntimeSettings:
+        return RuntimeSettings(
+            cache_bytes=settings.limits.cache_bytes,
+            system_types=SYSTEM_TYPES | {each.task_type for each in self._own_tasks},
+        )
 
     def _local_worker(self, handler: Handler, task_type: str, tasks_max: int) -> LocalWorker:
         return LocalWorker(
@@ -298,30 +310,6 @@ class Server:
     def _give_up_streams(self) -> None:
         """Others may take this server for dead: its workers go to them."""
         self._workers.end_all("expected the store to answer, found that it does not")
-
-
-def try_port(listener: str, listen: str) -> None:
-    """Bind and let go, before anything is taken. gRPC would not tell the reason in one line.
-
-    Raises CannotServe.
-    """
-    host, port = read_listen(listen, SETTING_OF[listener])
-    try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-        family, kind, protocol, _, address = found[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as problem:
-        reason = problem.strerror or "no such address"
-        raise CannotServe(_no_port(listener, listen, reason)) from None
-
-
-def _no_port(listener: str, listen: str, reason: str) -> str:
-    return (
-        f"{SETTING_OF[listener]}: expected a free port on an address of this machine, found"
-        f" {listen}: {reason}. Choose another with --{listener} HOST:PORT (port 0 = any)"
-    )
 
 
 def services_of(runtime: Runtime, registry: Registry, config: Sequence[Shown] = ()) -> Services:

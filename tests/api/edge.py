@@ -48,6 +48,7 @@ class ToldDesk:
     def __init__(self, desk: PollDesk, parked: asyncio.Event) -> None:
         self._desk = desk
         self._parked = parked
+        self.refused_count = 0
 
     @property
     def parked_count(self) -> int:

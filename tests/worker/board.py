@@ -19,7 +19,7 @@ from podium.protocol.frame import LeaseName, ResultVerdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from podium.protocol.frame import Result
+    from podium.protocol.frame import Result, WorkerFrame
     from podium.runtime.dispatcher import Worker
     from podium.runtime.leases import LeaseHolder
 
@@ -67,6 +67,7 @@ class Board:
         self.replies_held = asyncio.Event()
         self.logged: list[tuple[str, str]] = []
         self.extended: list[LeaseName] = []
+        self.arrived: list[LeaseName] = []
         self.verdicts: list[ResultVerdict] = []
         self.lost_count = 0
         self.resumed_count = 0
@@ -233,6 +234,9 @@ class Leases:
         else:
             job.done.set()
         return ResultVerdict.OK
+
+    def received(self, frame: WorkerFrame) -> None:
+        self._board.arrived.extend(frame.received)
 
     def extend(self, holder: LeaseHolder, lease: LeaseName) -> None:
         job = self._board.jobs[lease.task_id]

@@ -24,6 +24,9 @@ from podium.api.method_table import MAKERS
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 
+    from podium.api.call_counts import CallCounts
+    from podium.runtime.measure import Tally
+
     Context: TypeAlias = grpc.aio.ServicerContext[object, object]
     Read: TypeAlias = Callable[[bytes], object]
     Write: TypeAlias = Callable[[object], bytes]
@@ -74,15 +77,17 @@ class Failed:
 
 
 class Gate:
-    """Counts what is inside."""
+    """Counts what is inside, and whom it does not let in."""
 
-    def __init__(self) -> None:
+    def __init__(self, refused: Tally) -> None:
         self.count = 0
+        self._refused = refused
 
     @contextmanager
     def through(self, count_max: int, what: str) -> Generator[None]:
         """Raises Refused where `count_max` are inside already."""
         if self.count >= count_max:
+            self._refused.add(what)
             raise Refused(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 f"expected at most {count_max} {what} in flight, found as many",
@@ -97,13 +102,14 @@ class Gate:
 class Guard(grpc.aio.ServerInterceptor):
     """One per server; `name` begins its request ids."""
 
-    def __init__(self, name: str, admission: Admission) -> None:
+    def __init__(self, name: str, admission: Admission, counts: CallCounts) -> None:
         self._name = name
         self._admission = admission
         self._count = 0
         self._guarded: dict[str, tuple[object, object]] = {}
-        self.calls = Gate()
-        self.waits = Gate()
+        self.counts = counts
+        self.calls = Gate(counts.refused)
+        self.waits = Gate(counts.refused)
 
     async def intercept_service(
         self,
@@ -170,13 +176,14 @@ class Guard(grpc.aio.ServerInterceptor):
 
     @asynccontextmanager
     async def _guarding(self, method: str, context: Context) -> AsyncGenerator[None]:
-        try:
-            with self._admitted(method):
-                yield
-        except grpc.aio.AbortError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the outermost place: nothing may pass
-            await self._abort(method, error, context)
+        with self.counts.measured(method, context):
+            try:
+                with self._admitted(method):
+                    yield
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the outermost place: nothing may pass
+                await self._abort(method, error, context)
 
     @contextmanager
     def _admitted(self, method: str) -> Generator[None]:

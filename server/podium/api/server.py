@@ -18,6 +18,7 @@ from podium.api.admin_service import AdminService
 from podium.api.admin_values import AdminValues
 from podium.api.admin_view import AdminView
 from podium.api.auditing import Auditor
+from podium.api.call_counts import CallCounts
 from podium.api.conductor_events import event_handler
 from podium.api.conductor_metadata import MetadataService
 from podium.api.conductor_tasks import TaskService
@@ -72,30 +73,32 @@ SERVICES: Final = (
 )
 
 
-def build_server(
+def build_server(  # noqa: PLR0913 - all but two by name, each a part that may be given
     services: Services,
     worker_service: WorkerService,
     *,
     name: str = "",
     health: Health | None = None,
     admission: Admission | None = None,
+    counts: CallCounts | None = None,
 ) -> grpc.aio.Server:
     """A server without a port yet; call it in the loop that will serve.
 
-    `name` begins the request ids (default: one of this life); `health` is told when to stop.
+    `name` begins the request ids (default: one of this life); `health` is told when to stop;
+    `counts` count the calls.
     """
     admission, health = admission or Admission(), health or Health()
+    name, counts = name or services.ids.incarnation(), counts or CallCounts(services.clock.now_us)
     keep_quiet_about_gone_clients()
     server = grpc.aio.server(
         interceptors=[
-            Guard(name or services.ids.incarnation(), admission),
+            Guard(name, admission, counts),
             Auditor(services.runtime.audit, services.clock, anonymous),
         ],
         options=_options(admission),
     )
     starts, executions = StartWorkflow(services), Executions(services)
-    removal = Removal(services)
-    messages = ExecutionMessages()
+    removal, messages = Removal(services), ExecutionMessages()
     server.add_generic_rpc_handlers(
         (
             ConductorWorkflows(

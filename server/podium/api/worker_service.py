@@ -78,6 +78,8 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         self._payload_bytes_limit = payload_bytes_limit
         self._streams_max = streams_max
         self._hosts: dict[StreamHost, None] = {}
+        self.refused_count = 0
+        """Streams beyond the maximum."""
 
     @property
     def stream_count(self) -> int:
@@ -95,6 +97,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
     ) -> None:
         del request_iterator  # read by the context, as it is written
         if len(self._hosts) >= self._streams_max:
+            self.refused_count += 1
             text = f"expected at most {self._streams_max} worker streams, found as many open"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         link = CallLink(context, self._payload_bytes_limit)

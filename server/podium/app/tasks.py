@@ -84,6 +84,7 @@ class WorkerTasks:
             )
         polls = self._services.polls
         if polls.parked_count >= self._polls_parked_max:
+            polls.refused_count += 1
             return []
         queue = Queue(request.task_type, request.domain)
         polled = await polls.poll(queue, request.worker_id, request.count, request.timeout_ms)

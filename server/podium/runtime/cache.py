@@ -111,12 +111,18 @@ class Cache:
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._sizes: dict[str, int] = {}
         self.size_bytes = 0
+        self.hits = 0
+        self.misses = 0
+        self.evictions = 0
 
     def get(self, workflow_id: str) -> Entry | None:
         """The entry, now the most recently used one."""
         entry = self._entries.get(workflow_id)
-        if entry is not None:
-            self._entries.move_to_end(workflow_id)
+        if entry is None:
+            self.misses += 1
+            return None
+        self.hits += 1
+        self._entries.move_to_end(workflow_id)
         return entry
 
     def put(self, workflow_id: str, entry: Entry) -> None:
@@ -128,6 +134,7 @@ class Cache:
         while self.size_bytes > self._bytes_limit and len(self._entries) > 1:
             oldest, _ = self._entries.popitem(last=False)
             self.size_bytes -= self._sizes.pop(oldest)
+            self.evictions += 1
 
     def drop(self, workflow_id: str) -> None:
         """Forget an entry whose truth is in doubt."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from podium.runtime.measure import CALL_US_BOUNDS, SIZE_BOUNDS, Histogram
 from podium.store.port import OUTBOX_DONE_LIMIT, Committed, StoreError, partition_of
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class Committer:
         self._flushes: set[asyncio.Task[None]] = set()
         self.groups = 0
         self.commits = 0
+        self.failures = 0
+        """Groups that the store did not take, or whose fate it did not tell."""
+        self.group_sizes = Histogram(SIZE_BOUNDS)
+        self.group_us = Histogram(CALL_US_BOUNDS)
+        """From the call of the store to its answer: the group is durable then."""
 
     def put(self, commit: Commit, receiver: Receiver) -> None:
         """Queue one commit; the receiver is called in the loop when its fate is known."""
@@ -102,12 +108,16 @@ class Committer:
         """Whether work came meanwhile; what follows from the group itself is not meant."""
         self.groups += 1
         self.commits += len(group)
+        self.group_sizes.add(len(group))
+        began_us = self._clock.now_us()
         try:
             results: list[CommitResult] | list[StoreError] = await self._store.commit(
                 [commit for commit, _ in group]
             )
         except StoreError as error:
             results = [error] * len(group)
+            self.failures += 1
+        self.group_us.add(self._clock.now_us() - began_us)
         saturated = bool(self._waiting)
         for (commit, receiver), result in zip(group, results, strict=True):
             if not isinstance(result, Committed):

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from podium.engine.draft import Draft
     from podium.engine.transition import Answer, Need, Transition
-    from podium.model.execution import ExecutionHeader
     from podium.runtime.answers import Answers
     from podium.runtime.cache import Cache, Entry
     from podium.runtime.clock import Clock, Ids
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from podium.runtime.loading import Loader
     from podium.runtime.mailbox import Aftermath
     from podium.runtime.parking import Parking
+    from podium.runtime.progress import Progress
     from podium.store.port import CommitResult
 
 LOG = logging.getLogger("podium.executor")
@@ -55,7 +55,7 @@ class Deciding:
     """Takes a mailbox with letters (`begin`), calls `released` when it is free again.
 
     `drafts` makes a draft of what is stored, knowing this server;
-    `aftermath` and `released` are set before the first letter.
+    `aftermath`, `progress` and `released` are set before the first letter.
     """
 
     def __init__(  # noqa: PLR0913 - all by name, each a port or a fact of this server
@@ -85,6 +85,7 @@ class Deciding:
         self._tasks: set[asyncio.Task[None]] = set()
         self.released: Callable[[Mailbox], None]
         self.aftermath: Aftermath
+        self.progress: Progress
         self.conflicts = self.decisions = 0
 
     def begin(self, mailbox: Mailbox) -> None:
@@ -267,7 +268,7 @@ class Deciding:
             self._again(mailbox, work)
             return
         if transition is None:
-            self._answer_all(work, work.entry.header)
+            work.answer_all(work.entry.header, self.progress)
             self.released(mailbox)
             return
         starter = work.letters[0]
@@ -313,13 +314,14 @@ class Deciding:
         self, mailbox: Mailbox, work: Work, transition: Transition, result: Committed
     ) -> None:
         mailbox.succeeded()
+        self.progress.committed(work.entry.header, transition)
         work.entry.apply(transition, result.version)
         work.entry.graph = work.draft.graph  # a restart may take another definition
         if transition.header.status.terminal:  # seldom decided on again: leave room for others
             self._cache.drop(mailbox.workflow_id)
         else:
             self._cache.put(mailbox.workflow_id, work.entry)
-        self._answer_all(work, transition.header)
+        work.answer_all(transition.header, self.progress)
         for seat, outcome in work.seats:
             assert outcome.task is not None
             seat.give(outcome.task, transition.header)
@@ -393,7 +395,3 @@ class Deciding:
         self._cache.drop(mailbox.workflow_id)
         mailbox.failures = max(mailbox.failures, 1)
         self.released(mailbox)
-
-    def _answer_all(self, work: Work, header: ExecutionHeader | None) -> None:
-        for letter, outcome in work.decided:
-            letter.reply(outcome, header)

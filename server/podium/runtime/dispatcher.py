@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from podium.model.queue import LeaseKind
     from podium.runtime.clock import Clock
     from podium.runtime.executor import Executor
+    from podium.runtime.progress import Progress
     from podium.runtime.seats import Bus, Limiter, Worker
     from podium.store.port import PushResult, Store
 
@@ -51,6 +52,7 @@ class Dispatcher:
         self._gates = Gates(limiter, self)
         self.incarnation = incarnation
         self.bus: Bus
+        self.progress: Progress
         self._queues: dict[Queue, QueueState] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._pushes: list[Ready] = []
@@ -158,7 +160,7 @@ class Dispatcher:
             self.credit_changed(state.queue)
 
     def _seat(self, queue: Queue, worker: Worker) -> WorkerSeat:
-        return WorkerSeat(self.incarnation, queue, worker, self.credit_changed)
+        return WorkerSeat(self, self.incarnation, queue, worker)
 
     def _state(self, queue: Queue) -> QueueState:
         state = self._queues.get(queue)

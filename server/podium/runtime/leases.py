@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 
     from podium.engine.command import Command
     from podium.model.execution import ExecutionHeader
+    from podium.protocol.frame import WorkerFrame
     from podium.runtime.clock import Clock
     from podium.runtime.executor import Executor
     from podium.runtime.letter import Reply
+    from podium.runtime.progress import Progress
 
 GRACE_MS: Final = 5_000
 VERDICTS: Final = {
@@ -63,6 +65,7 @@ class Leases:
     def __init__(
         self, *, executor: Executor, clock: Clock, incarnation: str, grace_ms: int = GRACE_MS
     ) -> None:
+        self.progress: Progress
         self._executor = executor
         self._clock = clock
         self._incarnation = incarnation
@@ -93,6 +96,13 @@ class Leases:
         lease = LeaseName(task_id, lease_epoch)
         self._holders[lease] = worker
         self._by_session.setdefault(worker.session, {})[lease] = None
+
+    def received(self, frame: WorkerFrame) -> None:
+        """Hand-outs that arrived, and results that could not be read: they are counted."""
+        if frame.received:
+            self.progress.received(frame.received)
+        if frame.refused:
+            self.progress.unreadable(len(frame.refused))
 
     def report(
         self, holder: LeaseHolder, result: Result, reply: Callable[[ResultVerdict, str], None]

@@ -60,6 +60,10 @@ class LeaseDesk(Protocol):
 
     def nack(self, holder: LeaseHolder, lease: LeaseName) -> None: ...
 
+    def received(self, frame: WorkerFrame) -> None:
+        """What a frame says that no command follows from: hand-outs that arrived."""
+        ...
+
     async def resume(
         self, holder: LeaseHolder, names: Sequence[LeaseName]
     ) -> tuple[tuple[LeaseName, ...], tuple[LeaseName, ...]]: ...

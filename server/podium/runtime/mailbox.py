@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from podium.model.execution import ExecutionHeader, Lease, TaskRecord
     from podium.model.queue import Ready
     from podium.runtime.letter import Letter, Reply
+    from podium.runtime.progress import Progress
     from podium.store.port import Commit, Committed
 
 
@@ -112,6 +113,12 @@ class Work:
         self.seat: Seat | None = None
         """The seat whose grant is being decided."""
         self.seats: list[tuple[Seat, Outcome]] = []
+
+    def answer_all(self, header: ExecutionHeader | None, progress: Progress) -> None:
+        """What was decided is durable."""
+        for letter, outcome in self.decided:
+            progress.answered(letter.command, outcome)
+            letter.reply(outcome, header)
 
     def give_back(self) -> None:
         """The grants did not happen: their seats are free again."""

@@ -43,8 +43,10 @@ class Histogram:
         self.total = 0
 
     def add(self, value: int) -> None:
+        """A negative value counts as 0: it comes of two clocks, or of a task that ended unready."""
         self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+        if value > 0:
+            self.total += value
 
 
 class Named(Generic[T]):

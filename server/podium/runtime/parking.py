@@ -69,6 +69,11 @@ class Parking:
         self.slot_freed: Callable[[Queue], None]
         """Work may go on in a queue."""
 
+    @property
+    def count(self) -> int:
+        """How many are set aside."""
+        return len(self._parked)
+
     def holds(self, workflow_id: str) -> bool:
         """Whether the execution is set aside."""
         return workflow_id in self._parked

@@ -90,6 +90,8 @@ class PollDesk:
         self._seen: dict[tuple[Queue, str], int] = {}
         self._open: set[Poll] = set()
         self.stopping = False
+        self.refused_count = 0
+        """Polls that were answered empty at once because too many are parked."""
 
     @property
     def parked_count(self) -> int:

@@ -77,21 +77,28 @@ class Errand:
     be carried out again.
     """
 
-    __slots__ = ("_committer", "_name", "_taken")
+    __slots__ = ("_committer", "_name", "_open", "_taken")
 
     def __init__(
-        self, committer: Committer, taken: set[tuple[int, str, int]], name: tuple[int, str, int]
+        self,
+        committer: Committer,
+        taken: set[tuple[int, str, int]],
+        name: tuple[int, str, int],
+        *,
+        among: dict[Errand, int],
     ) -> None:
         self._committer = committer
         self._taken = taken
         self._name = name
+        self._open = among
 
     def done(self) -> None:
-        self._taken.discard(self._name)
+        self.left()
         self._committer.effect_done(*self._name)
 
     def left(self) -> None:
         self._taken.discard(self._name)
+        self._open.pop(self, None)
 
 
 class Relay:
@@ -115,7 +122,20 @@ class Relay:
         self._incarnation = incarnation
         self._tasks: set[asyncio.Task[None]] = set()
         self._taken: set[tuple[int, str, int]] = set()
+        self._open: dict[Errand, int] = {}
+        """What is being carried out, since when; oldest first."""
         self.starter: Starter
+        self.carried_out = 0
+
+    @property
+    def open_count(self) -> int:
+        """Effects that this server carries out just now."""
+        return len(self._open)
+
+    @property
+    def oldest_ms(self) -> int:
+        """Since when the oldest of them is under way; 0 = there is none."""
+        return next(iter(self._open.values()), 0)
 
     def put(self, workflow_id: str, effects: Sequence[Effect], sequences: Sequence[int]) -> None:
         """Carry out the effects of a commit that is durable now."""
@@ -141,7 +161,9 @@ class Relay:
             self._carry_out(entry.workflow_id, codec.decode_effect(entry.effect), name)
 
     def _carry_out(self, workflow_id: str, effect: Effect, name: tuple[int, str, int]) -> None:
-        errand = Errand(self._committer, self._taken, name)
+        errand = Errand(self._committer, self._taken, name, among=self._open)
+        self._open[errand] = self._clock.now_ms()
+        self.carried_out += 1
         match effect:
             case RetryChild() | RerunChild() | ReviveParent():
                 self._go_on(workflow_id, effect, errand)

@@ -11,10 +11,11 @@ from podium.model.queue import UNLIMITED
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from podium.model.execution import ExecutionHeader, TaskRecord
     from podium.model.queue import LeaseKind, Limits, Queue
+    from podium.runtime.progress import Progress
 
 
 class Worker(Protocol):
@@ -111,19 +112,21 @@ class QueueState:
         return sum(worker.credit(self.queue) for worker in self.workers if worker.kind == kind)
 
 
+class Floor(Protocol):
+    """Where the seats stand (runtime/dispatcher.py)."""
+
+    progress: Progress
+
+    def credit_changed(self, queue: Queue) -> None: ...
+
+
 class WorkerSeat:
     """A reserved credit; see executor.Seat."""
 
-    __slots__ = ("_freed", "_queue", "lease", "worker")
+    __slots__ = ("_floor", "_queue", "lease", "worker")
 
-    def __init__(
-        self,
-        incarnation: str,
-        queue: Queue,
-        worker: Worker,
-        freed: Callable[[Queue], None],
-    ) -> None:
-        self._freed = freed
+    def __init__(self, floor: Floor, incarnation: str, queue: Queue, worker: Worker) -> None:
+        self._floor = floor
         self._queue = queue
         self.worker = worker
         self.lease = Lease(incarnation=incarnation, session="", kind=worker.kind)
@@ -134,11 +137,12 @@ class WorkerSeat:
         return self.worker.worker_id
 
     def give(self, task: TaskRecord, header: ExecutionHeader) -> None:
+        self._floor.progress.handed_out(task, self.lease.kind)
         self.worker.give(task, header)
 
     def give_back(self) -> None:
         self.unreserve()
-        self._freed(self._queue)
+        self._floor.credit_changed(self._queue)
 
     def unreserve(self) -> None:
         self.worker.unreserve(self._queue)

@@ -31,6 +31,7 @@ from podium.runtime.members import Members
 from podium.runtime.messages import Bus
 from podium.runtime.parking import Parking
 from podium.runtime.polls import PollDesk
+from podium.runtime.progress import Progress
 from podium.runtime.relay import Relay
 from podium.runtime.timers import Timers
 from podium.runtime.vault import NO_SECRETS, OpeningEvaluator, Vault
@@ -140,7 +141,7 @@ class Runtime:
     def _make_executor(self, settings: Settings, evaluator: Evaluator) -> None:
         self.parking = Parking(store=self.store, clock=self.clock, incarnation=self.incarnation)
         loader = Loader(self.store, self._registry)
-        cache = Cache(settings.cache_bytes)
+        self.cache = cache = Cache(settings.cache_bytes)
         shared = self.store.capabilities.shared
         evaluator = OpeningEvaluator(evaluator, self.vault)
         self.answers = Answers(store=self.store, loader=loader, evaluator=evaluator)
@@ -164,7 +165,10 @@ class Runtime:
 
     def _wire(self) -> None:
         """The few links that would be circular as arguments."""
+        self.progress = Progress(self.clock)
         self.dispatcher.bus = self.bus
+        for part in (self.dispatcher, self.deciding, self.leases):
+            part.progress = self.progress
         aftermath = Aftermath(
             dispatcher=self.dispatcher,
             leases=self.leases,

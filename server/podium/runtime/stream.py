@@ -231,7 +231,9 @@ class StreamHost:
             self._half_closed()
 
     async def _take(self, frame: WorkerFrame) -> None:
-        for event in self._protocol.receive(frame):
+        events = self._protocol.receive(frame)
+        self._leases.received(frame)
+        for event in events:
             if isinstance(event, Greeted):
                 await self._greet(event.hello)
             else:

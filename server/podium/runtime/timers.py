@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from podium.engine.command import Due
 from podium.model.queue import DeadlineKind
+from podium.runtime.measure import WAIT_MS_BOUNDS, Histogram
 from podium.store.port import StoreError
 
 if TYPE_CHECKING:
@@ -51,6 +52,13 @@ class Timers:
         self._responses_from_ms = 0
         self._stopped = False
         self.fired = 0
+        self.lateness = Histogram(WAIT_MS_BOUNDS)
+        """Of what fired; deadlines that passed while no server ran are as late as that."""
+
+    @property
+    def armed_count(self) -> int:
+        """Deadlines that wait in memory; those further off are in the store alone."""
+        return len(self._armed)
 
     def hold_responses(self, until_ms: int) -> None:
         """Response deadlines fire only after the grace of a restart (distribution §5)."""
@@ -122,6 +130,7 @@ class Timers:
                 continue
             del self._armed[slot]
             count += 1
+            self.lateness.add(now_ms - at_ms)
             workflow_id, task_id, kind = slot
             self._executor.submit(
                 workflow_id,

@@ -17,6 +17,7 @@ import orjson
 from podium.engine.problem import DEPTH_LIMIT, deeper_than
 from podium.engine.transition import Evaluate, Evaluated
 from podium.runtime.clock import spawn
+from podium.runtime.measure import Tally
 from podium.sandbox import wire
 from podium.sandbox.process import WALL_MS, Answer, Child, Stopped
 
@@ -54,7 +55,16 @@ class Sandbox:
             self._free.put_nowait(child)
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self.calls = Tally()
+        """Programs, by language."""
         self.kills = 0
+        self.refused = 0
+        """Programs that found no place."""
+
+    @property
+    def waiting_count(self) -> int:
+        """Programs that wait for a place."""
+        return self._waiting
 
     @property
     def pids(self) -> list[int]:
@@ -91,7 +101,9 @@ class Sandbox:
             child.kill()
 
     async def _ask(self, head: wire.Head, given: bytes) -> Answer | Evaluated:
+        self.calls.add(head["language"])
         if self._waiting >= WAITING_LIMIT:
+            self.refused += 1
             return BUSY
         self._waiting += 1
         try:

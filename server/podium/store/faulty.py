@@ -86,6 +86,10 @@ class FaultyStore:
     def capabilities(self) -> Capabilities:
         return self._store.capabilities
 
+    @property
+    def syncs(self) -> int:
+        return self._store.syncs
+
     async def _call(self, verb: str, call: Callable[[], Awaitable[T]]) -> T:
         await self._delay(verb)
         if self._happens(verb, "unavailable", self.settings.unavailable):

@@ -80,6 +80,10 @@ class MemoryStore(EmbeddedStore):
     def capabilities(self) -> Capabilities:
         return Capabilities(shared=True, durable=False)
 
+    @property
+    def syncs(self) -> int:
+        return 0
+
     async def open(self) -> None:
         """It is open from the beginning; after a close it goes on with what it held."""
         if not self._open:

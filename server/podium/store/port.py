@@ -230,6 +230,9 @@ class Store(StartStore, Inspection, AuditTrail, Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
+    @property
+    def syncs(self) -> int: ...  # to the disk, by this process; for metrics
+
     async def open(self) -> None:
         """Take the store. Raises StoreError with the reason and the remedy."""
         ...

@@ -48,6 +48,10 @@ class SqliteRegistry(EmbeddedStore):
             return None
         return rows[0][0]
 
+    @property
+    def syncs(self) -> int:
+        return self.file.syncs
+
     async def prepared(self) -> None:
         """Wait until a transaction may begin (reads are answered at any time)."""
         self.check_open()

@@ -77,6 +77,7 @@ class Session:
         self._drain = False
         self._credits: dict[Queue, int] = {}
         self._results: dict[Lease, None] = {}
+        self._received: dict[Lease, None] = {}
         self._extends: dict[Lease, None] = {}
         self._nacks: list[pb.Nack] = []
         self._logs: list[pb.TaskLog] = []
@@ -98,6 +99,7 @@ class Session:
         """A new stream: everything said on the former one may be lost."""
         self.state = State.GREETING
         self._results, self._extends, self._nacks, self._pong = {}, {}, [], 0
+        self._received = {}
         self._hello = pb.Hello(
             worker_id=self._worker_id,
             sdk=self._sdk,
@@ -156,6 +158,11 @@ class Session:
         if self.state is State.OPEN:
             self._results[lease] = None
         return True
+
+    def received(self, lease: Lease) -> None:
+        """Tell that a hand-out has arrived; nothing depends on it but what is measured."""
+        if lease in self._held:
+            self._received[lease] = None
 
     def extend(self, lease: Lease) -> None:
         """Start the response timeout of a running task anew."""
@@ -250,6 +257,7 @@ class Session:
         del self._held[lease]
         self._results.pop(lease, None)
         self._extends.pop(lease, None)
+        self._received.pop(lease, None)
 
     def _sound(self, result: pb.Result) -> pb.Result:
         size = len(result.output.json)
@@ -289,6 +297,9 @@ class Session:
         nacks, self._nacks = self._nacks, []
         room -= sum(map(_size, nacks))
         frame.nacks.extend(nacks)
+        received, self._received = self._received, {}
+        frame.received.extend(_lease_message(lease) for lease in received)
+        room -= sum(map(_size, frame.received))
         extends, self._extends = self._extends, {}
         frame.extends.extend(_lease_message(lease) for lease in extends)
         room -= sum(map(_size, frame.extends))

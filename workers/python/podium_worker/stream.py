@@ -11,18 +11,22 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
-from podium_worker.event import Arrived, Ended, LeftBehind, Welcomed
+from podium_worker.event import Arrived, Ended, Lease, LeftBehind, Welcomed
 from podium_worker.session import StreamMisused
 from podium_worker.transport import ConnectionLost
 
 if TYPE_CHECKING:
     from podium.v1 import worker_pb2 as pb
     from podium_worker.clock import Clock
-    from podium_worker.event import Event, Lease
+    from podium_worker.event import Event
     from podium_worker.session import Session
     from podium_worker.transport import Connection
 
 SILENT_INTERVALS_MAX: Final = 2
+RECEIVED_EVERY_MS: Final = 1_000
+"""Of one arrival in this time the server is told at once, so that it can measure the way: a frame
+for each would cost more than the tasks.
+"""
 FAREWELL_S: Final = 5
 """How long a half-closed stream may take to end; everything is acknowledged already."""
 
@@ -74,6 +78,7 @@ class Stream:
         self._heard = False
         self._welcomed = False
         self._leave: asyncio.Task[None] | None = None
+        self._told_ms = 0
 
     async def serve(self) -> Ending:
         """Until the connection ends, or everything is finished, or the server goes away."""
@@ -120,6 +125,7 @@ class Stream:
     def _apply(self, event: Event, group: asyncio.TaskGroup, ended: asyncio.Future[Ending]) -> None:
         match event:
             case Arrived(task):
+                self._tell_arrival(task)
                 self._desk.start(task)
             case Ended(lease, reason):
                 self._desk.stop(lease, reason)
@@ -128,6 +134,12 @@ class Stream:
                     self._leave = group.create_task(self._leave_after(reconnect_after_ms, ended))
             case Welcomed():
                 self._welcomed = True
+
+    def _tell_arrival(self, task: pb.Task) -> None:
+        now_ms = self._clock.now_ms()
+        if now_ms - self._told_ms >= RECEIVED_EVERY_MS:
+            self._told_ms = now_ms
+            self._session.received(Lease(task.task_id, task.lease_epoch))
 
     async def _send_all(self, ended: asyncio.Future[Ending]) -> None:
         try:

@@ -36,6 +36,10 @@ class RedisStore(Executions, Entries, Inspection, Definitions, Bus):
     def capabilities(self) -> Capabilities:
         return Capabilities(shared=True, durable=True)
 
+    @property
+    def syncs(self) -> int:
+        return 0
+
     async def open(self) -> None:
         await self.link.open()
         try:
