@@ -51,6 +51,7 @@ from podium.tasks.address import AddressSettingInvalid
 from podium.tasks.http import HttpSettings, HttpTask
 from podium.tasks.installed import SystemTaskUnsound, installed_tasks
 from podium.telemetry.exposition import MetricsPage
+from podium.telemetry.log_line import begin_log
 from podium.telemetry.reading import Sources
 
 if TYPE_CHECKING:
@@ -77,12 +78,11 @@ COLLECT_AFTER: Final = 20_000
 """More objects than this must have come and stayed (Python's own: 700)."""
 COLLECT_MIDDLE_EVERY: Final = 50
 COLLECT_OLD_EVERY: Final = 20
-LOG_LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def run(settings: Settings, origins: Mapping[Name, str] = NO_ORIGINS) -> None:
     """Serve until SIGTERM or SIGINT. Raises CannotServe, SettingInvalid."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=LOG_LINE)
+    begin_log(settings.log)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, origins))
 
@@ -95,6 +95,7 @@ async def _serve(settings: Settings, origins: Mapping[Name, str]) -> None:
     try:
         ports = await server.start()
         _announce(event="serving", **ports, store=settings.store.url)
+        LOG.info("calls are accepted", extra={"event": "serving", **ports})
         server.listening()
         _spare_the_collector()
         await over.wait()
@@ -234,6 +235,7 @@ class Server:
     async def stop(self) -> None:
         """End in good order what was started. HTTP is last: it tells how the rest ends."""
         self._stopping = True
+        LOG.info("no new calls and tasks", extra={"event": "stopping"})
         self._health.stop()
         self._runtime.polls.stop()
         await asyncio.gather(*(worker.stop() for worker in self._local), self._end_calls())
@@ -285,7 +287,8 @@ class Server:
             try:
                 await each.start()
             except Exception as error:
-                LOG.exception("the system task %s cannot start", each.task_type)
+                noted = {"event": "system_task_failed", "task_type": each.task_type}
+                LOG.exception("a system task cannot start", extra=noted)
                 raise CannotServe(
                     f"podium.tasks:{each.task_type}: expected a task that starts, found that it"
                     f" raises {type(error).__name__}: see the log"

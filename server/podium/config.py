@@ -56,6 +56,13 @@ class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:8080"
 
 
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[log]`: lines on stderr (telemetry/log_line.py). At debug, texts of exceptions, too."""
+
+    format: Literal["json", "text"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = "warning"
+
+
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[store]`. `url`: memory://, sqlite:///relative/path, sqlite:////absolute/path, or one of
     store/redis/address.py.
@@ -124,6 +131,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     grpc: Grpc = Grpc()
     gateway: Gateway = Gateway()
+    log: Log = Log()
     store: Store = Store()
     http: Http = Http()
     limits: Limits = Limits()
@@ -135,6 +143,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "grpc": Grpc,
     "gateway": Gateway,
+    "log": Log,
     "store": Store,
     "http": Http,
     "limits": Limits,
@@ -255,6 +264,11 @@ def default_database(environment: Mapping[str, str]) -> Path:
 def plain_environment() -> dict[str, str]:
     """The environment without settings of ours, for a server that a file configures alone."""
     return {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
+
+
+def quiet_grpc() -> None:
+    """Before grpc is loaded: its C core would write lines of its own form to stderr."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 def to_toml(settings: Settings) -> str:

@@ -211,7 +211,8 @@ class Guard(grpc.aio.ServerInterceptor):
         if status is None:
             self._count += 1
             request_id = f"{self._name}-{self._count}"
-            LOG.error("request %s: %s failed", request_id, method, exc_info=error)
+            noted = {"event": "call_failed", "request_id": request_id, "method": method}
+            LOG.error("request %s failed", request_id, extra=noted, exc_info=error)
             status = grpc.StatusCode.INTERNAL, fault_text(request_id)
         await context.abort(*status)
 

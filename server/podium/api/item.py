@@ -17,7 +17,7 @@ def item_status(place: str, error: Exception) -> tuple[int, str]:
     """Number of the status code, and the text for the client; a fault goes to the log."""
     status = status_of(error)
     if status is None:
-        LOG.error("%s failed", place, exc_info=error)
+        LOG.error("%s failed", place, extra={"event": "item_failed"}, exc_info=error)
         status = grpc.StatusCode.INTERNAL, FAULT
     code, message = status
     number: int = code.value[0]

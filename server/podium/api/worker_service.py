@@ -103,13 +103,17 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         link = CallLink(context, self._payload_bytes_limit)
         host = self._connect(link)
         self._hosts[host] = None
+        LOG.info("a worker connects", extra={"event": "stream_opened", "session": host.session})
         try:
             await host.run()
         except Exception:
-            LOG.exception("stream %s of worker %s", host.session, host.worker_id)
+            noted = {"event": "stream_failed", "session": host.session}
+            LOG.exception("a stream failed", extra=noted)
             link.close("INTERNAL", "expected the server to serve the stream, found a fault in it")
         finally:
             del self._hosts[host]
+            noted = {"event": "stream_ended", "session": host.session, "code": link.code}
+            LOG.info("a worker's stream is over", extra=noted)
         if link.code != "OK":
             await context.abort(grpc.StatusCode[link.code], link.text)
 

@@ -62,6 +62,7 @@ def serve(options: argparse.Namespace) -> int:
     from podium.config import (  # noqa: PLC0415 - see above
         SettingInvalid,
         origins_of,
+        quiet_grpc,
         read_settings,
         to_toml,
     )
@@ -80,6 +81,7 @@ def serve(options: argparse.Namespace) -> int:
     if options.print_config:
         print(to_toml(settings))
         return DONE
+    quiet_grpc()
     from podium.bootstrap import CannotServe, run  # noqa: PLC0415 - see above
 
     try:

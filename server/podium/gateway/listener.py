@@ -52,5 +52,6 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPException:
         raise
     except Exception:
-        LOG.exception("%s %s failed", request.method, request.path)
+        noted = {"event": "http_failed", "method": request.method, "path": request.path}
+        LOG.exception("an HTTP request failed", extra=noted)
         return web.Response(status=500, text=FAULT)

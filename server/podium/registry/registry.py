@@ -364,7 +364,8 @@ def _keep(kept: OrderedDict[str, Kept], key: str, value: Kept, limit: int) -> No
 
 
 def _warn(title: str, warning: Problem) -> None:
-    LOG.warning("%s, %s: %s", title, warning.place, warning.message)
+    noted = {"event": "definition_warning"}
+    LOG.warning("%s, %s: %s", title, warning.place, warning.message, extra=noted)
 
 
 def _titled(definition: WorkflowDef) -> str:

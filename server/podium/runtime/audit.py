@@ -55,13 +55,15 @@ class AuditLog:
             async with asyncio.timeout(WAIT_MS / 1000):
                 await kept.wait()
         except TimeoutError:
-            LOG.warning("a row of the audit trail waits for the store: %s", record.method)
+            noted = {"event": "audit_waits", "method": record.method}
+            LOG.warning("a row of the audit trail waits for the store", extra=noted)
 
     def put(self, record: AuditRecord) -> asyncio.Event | None:
         """Keep it soon; None where it is dropped, since too many wait."""
         if len(self._waiting) >= WAITING_MAX:
             self.dropped_count += 1
-            LOG.error("the audit trail drops a row: %s by %s", record.method, record.principal)
+            noted = {"event": "audit_dropped", "method": record.method}
+            LOG.error("the audit trail drops a row", extra=noted)
             return None
         self._count += 1
         entry = AuditEntry(

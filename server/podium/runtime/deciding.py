@@ -229,7 +229,8 @@ class Deciding:
     def _blame(
         self, mailbox: Mailbox, letters: list[Letter], guilty: Letter, error: Exception
     ) -> None:
-        LOG.error("decide raised for workflow %s: %s", mailbox.workflow_id, error, exc_info=error)
+        noted = {"event": "decide_raised", "workflow_id": mailbox.workflow_id}
+        LOG.error("decide raised", extra=noted, exc_info=error)
         self._cache.drop(mailbox.workflow_id)
         guilty.raised += 1
         mailbox.failures += 1

@@ -292,7 +292,8 @@ class Dispatcher:
         try:
             await self._store.unclaim(task_id, queue)
         except StoreError:
-            LOG.warning("unclaim of %s failed; its claim ends by itself", task_id)
+            noted = {"event": "claim_left", "task_id": task_id}
+            LOG.warning("a claim was not ended; it ends by itself", extra=noted)
         state = self._state(queue)
         if self._gates.waited_for(state, UNLIMITED):
             self._later(state, RETRY_MS)

@@ -178,16 +178,13 @@ class LocalWorker:
 
     def _tell(self, lease: LeaseName, error: Exception, secrets: tuple[SecretMark, ...]) -> None:
         """Into the log; of an error that may hold a secret only its kind and its place."""
+        noted = {"event": "system_task_raised", "task_id": lease.task_id}
         if not secrets:
-            LOG.error(
-                "the handler of %s raised for task %s", self._queue, lease.task_id, exc_info=error
-            )
+            LOG.error("the handler of a system task raised", extra=noted, exc_info=error)
             return
         places = "".join(traceback.format_tb(error.__traceback__))
-        LOG.error(
-            "the handler of %s raised %s for task %s, whose input names secrets\n%s",
-            self._queue, type(error).__name__, lease.task_id, places,
-        )  # fmt: skip
+        noted["error"] = type(error).__name__
+        LOG.error("the handler of a task whose input names secrets raised\n%s", places, extra=noted)
 
 
 def call_of(task: TaskRecord, header: ExecutionHeader) -> SystemCall:
@@ -208,4 +205,5 @@ def call_of(task: TaskRecord, header: ExecutionHeader) -> SystemCall:
 def _answered(verdict: ResultVerdict, reason: str) -> None:
     """A result that came too late changes nothing; one that is refused has ended its own task."""
     if reason:
-        LOG.warning("a result was %s: %s", verdict, reason)
+        noted = {"event": "system_result_refused", "verdict": verdict.value}
+        LOG.warning("a result of a system task was refused", extra=noted)

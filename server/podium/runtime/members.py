@@ -155,7 +155,8 @@ class Members:
     def _beat_failed(self) -> None:
         self._failing = True
         if self._clock.now_ms() - self._beat_ms > SILENT_MS and self._dispatcher.granting:
-            LOG.warning("no heartbeat for %d ms: granting stops", SILENT_MS)
+            noted = {"event": "granting_stopped", "silent_ms": SILENT_MS}
+            LOG.warning("no heartbeat: granting stops", extra=noted)
             self._dispatcher.granting = False
             if self._store.capabilities.shared:
                 self.on_silent()
@@ -188,7 +189,8 @@ class Members:
     def _back_again(self, now_ms: int, silent_ms: int) -> None:
         """The store answers again, or this process was stopped for a while."""
         if not self._failing and self._store.capabilities.shared:
-            LOG.warning("no heartbeat for %d ms: others may have taken over", silent_ms)
+            noted = {"event": "heartbeat_missed", "silent_ms": silent_ms}
+            LOG.warning("no heartbeat: others may have taken over", extra=noted)
             self.on_silent()
         if self._failing:
             self._rest_until_ms = now_ms + OUTAGE_REST_MS

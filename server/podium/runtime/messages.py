@@ -135,7 +135,8 @@ class Bus:
         try:
             await self._store.publish(server, message)
         except StoreError:
-            LOG.warning("a message to %s was lost; its reconcile makes up for it", server)
+            noted = {"event": "message_lost", "server": server}
+            LOG.warning("a message was lost; a reconcile makes up for it", extra=noted)
 
     def _deliver(self, message: bytes) -> None:
         decoded = DECODER.decode(message)

@@ -113,7 +113,8 @@ class Parking:
             except StoreError:
                 await self._clock.sleep(RETRY_MS)
         self._parked[workflow_id] = record
-        LOG.error("workflow %s is parked: %s raised at %s", workflow_id, command, record.place)
+        noted = {"event": "workflow_parked", "workflow_id": workflow_id, "command": command}
+        LOG.error("a workflow is parked", extra={**noted, "place": record.place})
 
     async def retry(self, workflow_id: str) -> bool:
         """Take it up again; False where it is not parked. Raises StoreError."""
@@ -174,7 +175,8 @@ class Parking:
         try:
             header, _ = codec.decode_records(loaded.fields, complete=False)
         except (codec.StoredFormatUnknown, msgspec.DecodeError):
-            LOG.warning("workflow %s cannot be read, so its parent is not told", workflow_id)
+            noted = {"event": "parent_not_told", "workflow_id": workflow_id}
+            LOG.warning("a workflow cannot be read, so its parent is not told", extra=noted)
             return None
         return header
 

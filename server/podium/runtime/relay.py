@@ -299,6 +299,8 @@ class Relay:
                 errand.done()
             else:
                 errand.left()
-                LOG.error("effect %s of %s stays in the outbox", type(command), workflow_id)
+                name = type(command).__name__
+                noted = {"event": "effect_left", "workflow_id": workflow_id, "command": name}
+                LOG.error("an effect stays in the outbox", extra=noted)
 
         self._executor.submit(workflow_id, command, "relay", answered)

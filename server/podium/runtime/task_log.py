@@ -46,4 +46,5 @@ class TaskLog:
             await self._store.add_logs(task_id, lines)
         except StoreError:
             self.dropped_count += len(lines)
-            LOG.warning("%d log lines of task %s were dropped", len(lines), task_id)
+            noted = {"event": "lines_dropped", "task_id": task_id, "count": len(lines)}
+            LOG.warning("log lines of a task were dropped", extra=noted)

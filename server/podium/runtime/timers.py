@@ -100,7 +100,8 @@ class Timers:
             try:
                 more = await self.look(owned())
             except StoreError:
-                LOG.warning("the time index could not be read; trying again")
+                noted = {"event": "due_unread"}
+                LOG.warning("the time index could not be read; trying again", extra=noted)
             await self._clock.sleep(1_000 if more else LOOK_MS)
 
     def stop(self) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("podium.sandbox")
 WAITING_LIMIT: Final = 1_000
+CHILD_FAILED: Final = {"event": "script_child_failed"}
 BUSY: Final = Evaluated(
     error=f"expected fewer than {WAITING_LIMIT} scripts that wait to run, found so many",
     retriable=True,
@@ -118,7 +119,7 @@ class Sandbox:
             self.kills += 1
             return LATE if stopped.late else DIED
         except OSError:
-            LOG.exception("no script child could be started")
+            LOG.exception("no script child could be started", extra=CHILD_FAILED)
             return NO_PROCESS
         finally:
             self._give_back(child)
@@ -134,7 +135,7 @@ class Sandbox:
         try:
             await child.start()
         except (OSError, Stopped):
-            LOG.exception("no script child could be started")
+            LOG.exception("no script child could be started", extra=CHILD_FAILED)
         self._free.put_nowait(child)
 
 

@@ -242,7 +242,8 @@ class SqliteFile:
         self._syncing = False
         self.syncs += 1
         if failure:
-            LOGGER.error("the sync of %s-wal failed: %s", self.path, failure)
+            noted = {"event": "sync_failed", "path": f"{self.path}-wal"}
+            LOGGER.error("a sync failed: %s", failure, extra=noted)
             self._distrusted = True
             self._doubted = (self._synced, self._written)
             self._failure = failure
@@ -335,7 +336,8 @@ class SqliteFile:
         if failure:
             now_s = asyncio.get_running_loop().time()
             self._checkpoint_from_s = now_s + CHECKPOINT_RETRY_S
-            LOGGER.error("the checkpoint of %s failed: %s", self.path, failure)
+            noted = {"event": "checkpoint_failed", "path": str(self.path)}
+            LOGGER.error("a checkpoint failed: %s", failure, extra=noted)
 
     def _begin_anew(self) -> None:
         """Everything into the database file, synced, and a new WAL; rare, so in the loop."""

@@ -45,7 +45,8 @@ def _loaded(entry: EntryPoint) -> SystemTask:
         kind = entry.load()
         task = kind()
     except Exception as error:
-        LOG.exception("%s cannot be loaded", entry)
+        noted = {"event": "system_task_unloadable", "entry": str(entry)}
+        LOG.exception("a system task cannot be loaded", extra=noted)
         raise _unsound(entry, "a class that can be made", type(error).__name__) from None
     if not isinstance(task, SystemTask):
         raise _unsound(entry, "a class derived from SystemTask", type(task).__name__)

@@ -58,7 +58,7 @@ class Bus(Linked):
         try:
             await asyncio.wait_for(self._ready.wait(), AGAIN_S)
         except TimeoutError:
-            LOG.debug("a message is sent while the subscription is under way")
+            LOG.debug("a message is sent before the subscription", extra={"event": "bus_early"})
         await self._link.one(("PUBLISH", self._keys.channel(server), message))
 
     async def stop(self) -> None:
@@ -73,7 +73,7 @@ class Bus(Linked):
             try:
                 await self._hear()
             except NO_ANSWER as error:
-                LOG.warning("the bus is away: %s", unavailable(error))
+                LOG.warning("the bus is away: %s", unavailable(error), extra={"event": "bus_away"})
             await asyncio.sleep(AGAIN_S)  # noqa: TID251 - the network's own time
 
     async def _hear(self) -> None:

@@ -21,6 +21,7 @@ LOG: Final = logging.getLogger("podium.store.redis")
 FORMAT: Final = 1
 """Rises when older servers could not read what is written."""
 VERSION_MIN: Final = (6, 2)
+UNSURE: Final = {"event": "store_unsure"}
 
 
 async def inspect(link: Link, keys: Keys, *, volatile_allowed: bool) -> None:
@@ -30,7 +31,7 @@ async def inspect(link: Link, keys: Keys, *, volatile_allowed: bool) -> None:
         for problem in _problems(info):
             if not volatile_allowed:
                 raise StoreUnavailable(f"{node}: {problem}, or allow it with store.volatile")
-            LOG.warning("%s: %s", node, problem)
+            LOG.warning("%s", problem, extra={**UNSURE, "node": str(node)})
     await link.one(("SET", keys.format, FORMAT, "NX"))
     found = int(cast("bytes", await link.one(("GET", keys.format))))
     if found > FORMAT:
@@ -43,12 +44,12 @@ async def inspect(link: Link, keys: Keys, *, volatile_allowed: bool) -> None:
 async def _told(link: Link) -> list[tuple[str, Info]]:
     """INFO of each node that takes writes; of Dynomite none, since it hides them."""
     if link.kind == "dynomite":
-        LOG.warning("Dynomite does not tell whether its nodes persist: see to it")
+        LOG.warning("Dynomite does not tell whether its nodes persist: see to it", extra=UNSURE)
         return []
     try:
         return await link.info()
     except exceptions.ResponseError:
-        LOG.warning("the store does not tell whether it persists (INFO is refused): see to it")
+        LOG.warning("INFO is refused, so nobody knows whether it persists: see to it", extra=UNSURE)
         return []
 
 
