@@ -53,6 +53,7 @@ from podium.tasks.installed import SystemTaskUnsound, installed_tasks
 from podium.telemetry.exposition import MetricsPage
 from podium.telemetry.log_line import begin_log
 from podium.telemetry.reading import Sources
+from podium.telemetry.tracing import tracer_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -151,6 +152,9 @@ class Server:
             self._local_worker(self._run_http, "HTTP", settings.http.tasks_max),
             *(self._local_worker(own.run, own.task_type, own.tasks_max) for own in self._own_tasks),
         ]
+        self._tracer = tracer_of(settings.trace, clock, self._runtime.incarnation)
+        if self._tracer is not None:
+            self._runtime.progress.tracer = self._tracer
         self._services = services_of(self._runtime, registry, shown(settings, origins))
         self._task_log = TaskLog(self._store)
         self._streams = 0
@@ -242,6 +246,8 @@ class Server:
         if self._opened:
             await self._runtime.stop()
             await self._task_log.drain()
+        if self._tracer is not None:
+            await self._tracer.stop()
         if self._gateway is not None:
             await self._gateway.stop()
         self._lag.stop()

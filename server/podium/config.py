@@ -63,6 +63,15 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"] = "warning"
 
 
+class Trace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[trace]`: spans by OTLP over HTTP to `endpoint` (http://host:4318/v1/traces); "" = none."""
+
+    endpoint: str = ""
+    percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+    """Of the executions whose start names no trace, so many begin one."""
+    delay_ms: Count = 1_000
+
+
 class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[store]`. `url`: memory://, sqlite:///relative/path, sqlite:////absolute/path, or one of
     store/redis/address.py.
@@ -132,6 +141,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grpc: Grpc = Grpc()
     gateway: Gateway = Gateway()
     log: Log = Log()
+    trace: Trace = Trace()
     store: Store = Store()
     http: Http = Http()
     limits: Limits = Limits()
@@ -144,6 +154,7 @@ SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "grpc": Grpc,
     "gateway": Gateway,
     "log": Log,
+    "trace": Trace,
     "store": Store,
     "http": Http,
     "limits": Limits,

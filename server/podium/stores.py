@@ -80,7 +80,8 @@ def _installed(url: str, now_ms: Callable[[], int]) -> Store:
         make: Callable[[str, Callable[[], int]], Store] = entry.load()
         return make(url, now_ms)
     except Exception as error:
-        LOG.exception("%s cannot be made", entry)
+        noted = {"event": "store_unloadable", "entry": str(entry)}
+        LOG.exception("an installed store cannot be made", extra=noted)
         raise StoreUnknown(
             f"entry point {GROUP}:{scheme} = {entry.value}: expected a store that can be made,"
             f" found {type(error).__name__}: see the log"

@@ -238,6 +238,9 @@ class Leases:
     def received(self, frame: WorkerFrame) -> None:
         self._board.arrived.extend(frame.received)
 
+    def trace_parent_of(self, task: TaskRecord, header: ExecutionHeader) -> str:
+        return header.trace_parent
+
     def extend(self, holder: LeaseHolder, lease: LeaseName) -> None:
         job = self._board.jobs[lease.task_id]
         if job.leased and job.lease == lease:

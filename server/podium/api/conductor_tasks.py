@@ -13,6 +13,7 @@ import grpc.aio
 
 from podium.api.method_table import Context, Served, service_handler
 from podium.api.off_loop import LARGE_BYTES, convert, fields_size
+from podium.api.trace_metadata import tell_trace
 from podium.api.value import ValueUnsound, values_of
 from podium.app.tasks import POLL_COUNT_MAX, POLL_MS, PollRequest, TaskResult
 from podium.conductor import execution_pb2 as plain
@@ -74,6 +75,7 @@ class TaskService:
             raise
         if context.done():
             self._tasks.give_back(views)
+        tell_trace(context, *self._tasks.trace_of(views[0]))
         return task_service_pb2.PollResponse(task=message)
 
     async def batch_poll(self, request: pb.BatchPollRequest, context: Context) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from podium.api.definition_in import workflow_def_of
 from podium.api.method_table import Context, Served, service_handler
 from podium.api.off_loop import convert, fields_size, payloads_size
+from podium.api.trace_metadata import note_trace_of
 from podium.api.value import values_of
 from podium.app.executions import RerunRequest
 from podium.app.failure import StorageMissing
@@ -78,6 +79,7 @@ class WorkflowService:
         size = (
             request.ByteSize() if request.HasField("workflow_def") else fields_size(request.input)
         )
+        note_trace_of(context)
         asked = await convert(size, _start_request_of, request, _idempotency_key(context))
         started = await self._starts.start(asked)
         return pb.StartWorkflowResponse(workflow_id=started.workflow_id)

@@ -203,4 +203,6 @@ def _task_message_of(task: plain.HandOut) -> pb.Task:
         response_timeout_ms=task.response_timeout_ms,
         scheduled_time_ms=task.scheduled_ms,
         runtime_metadata=task.runtime_metadata,
+        trace_parent=task.trace_parent,
+        trace_state=task.trace_state,
     )

@@ -102,10 +102,7 @@ def build_server(  # noqa: PLR0913 - all but two by name, each a part that may b
     server.add_generic_rpc_handlers(
         (
             ConductorWorkflows(
-                starts=starts,
-                executions=executions,
-                removal=removal,
-                messages=messages,
+                starts=starts, executions=executions, removal=removal, messages=messages
             ).handler(),
             TaskService(
                 tasks=WorkerTasks(services),

@@ -11,6 +11,7 @@ from podium.api.json_payload import payload_of
 from podium.api.method_table import Context, Served, service_handler
 from podium.api.off_loop import convert
 from podium.api.start_items import StartItems, check_count
+from podium.api.trace_metadata import note_trace_of
 from podium.api.value import ValueUnsound
 from podium.app.masking import masked
 from podium.engine.command import Signal, UpdateVariables
@@ -71,7 +72,7 @@ class WorkflowService:
     async def start_workflows(
         self, request: pb.StartWorkflowsRequest, context: Context
     ) -> pb.StartWorkflowsResponse:
-        del context
+        note_trace_of(context)
         check_count("items", request.items)
         return pb.StartWorkflowsResponse(results=await self._items.start_all(request.items))
 
@@ -79,6 +80,7 @@ class WorkflowService:
         self, requests: AsyncIterator[pb.StreamStartsRequest], context: StreamContext
     ) -> None:
         del requests  # read by the context, as it is written
+        note_trace_of(context)
         await self._streams.serve(self._items, context)
 
     async def wait(self, request: pb.WaitRequest, context: Context) -> pb.WaitResponse:

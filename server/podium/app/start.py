@@ -16,12 +16,14 @@ from podium.app.document import failed_workflow_input
 from podium.app.failure import KeyUsed, NotFound, RequestUnsound, shown
 from podium.app.names import bounded_text, require_domains, require_name, require_version
 from podium.app.reading import Reader
+from podium.app.trace import current_trace
 from podium.engine.command import Rejected, Start
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.engine.trial import TRIAL_DOMAINS
 from podium.model.definition import WorkflowDef, decode_workflow
 from podium.model.payload import EMPTY, Payload
 from podium.model.queue import PRIORITY_MAX
+from podium.model.trace import NO_TRACE, TraceContext
 from podium.registry.failure import RegistryFailure
 from podium.runtime.letter import AlreadyRecorded, DecisionFailed
 from podium.runtime.relay import StartRefused
@@ -71,6 +73,10 @@ class StartWorkflow:
         self._check(request)
         bound = await self._bound(request.definition, request.name, request.version)
         inline = request.definition is not None
+        key = None
+        if request.idempotency_key:
+            key = Idempotency(bound.name, request.idempotency_key, request.idempotency_strategy)
+        workflow_id = self._new_id(key)
         command = Start(
             name=bound.name,
             version=bound.version,
@@ -83,11 +89,8 @@ class StartWorkflow:
             inline_definition=inline,
             idempotency_key=request.idempotency_key,
             idempotency_strategy=request.idempotency_strategy if request.idempotency_key else "",
+            trace=self._trace(workflow_id),
         )
-        key = None
-        if request.idempotency_key:
-            key = Idempotency(bound.name, request.idempotency_key, request.idempotency_strategy)
-        workflow_id = self._new_id(key)
         try:
             await self._services.executor.start(
                 workflow_id,
@@ -140,6 +143,7 @@ class StartWorkflow:
             created_by=origin,
             inline_definition=definition is not None,
             secrets=effect.secrets,
+            trace=self._trace_below(effect),
         )
         try:
             await self._services.executor.start(
@@ -183,6 +187,20 @@ class StartWorkflow:
             return await registry.bound_by_name(name, version or None)
         await registry.check_workflow(definition, inline=True)
         return await registry.bound(definition, store=False)
+
+    def _trace(self, workflow_id: str) -> TraceContext:
+        """The one that the client's call names, or one of its own."""
+        trace = current_trace()
+        return trace if trace.parent else self._services.runtime.progress.tracer.began(workflow_id)
+
+    def _trace_below(self, effect: StartChild) -> TraceContext:
+        """A child stands under the task that starts it, a failure workflow under what failed."""
+        if not effect.trace_parent:
+            return NO_TRACE
+        starter = effect.parent or effect.starter
+        above = starter.task_id if starter is not None else effect.failed_workflow_id
+        tracer = self._services.runtime.progress.tracer
+        return TraceContext(tracer.under(effect.trace_parent, above), effect.trace_state)
 
     def _check(self, request: StartRequest) -> None:
         if request.definition is None:

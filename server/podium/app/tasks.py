@@ -108,6 +108,14 @@ class WorkerTasks:
         """The caller is gone: its tasks are ready again at once, with nothing charged."""
         self._services.polls.give_back([(view.record, view.header) for view in views])
 
+    def trace_of(self, view: TaskView) -> tuple[str, str]:
+        """traceparent and tracestate of a task that was polled; empty = in no trace."""
+        header = view.header
+        if not header.trace_parent:
+            return "", ""
+        tracer = self._services.runtime.progress.tracer
+        return tracer.under(header.trace_parent, view.record.id), header.trace_state
+
     def refuse(self, view: TaskView, reason: str) -> None:
         """The task can never be handed to this kind of worker: end it with the reason."""
         command = ReportResult(

@@ -15,6 +15,7 @@ from podium.engine.graph import Graph
 from podium.model.execution import Lease, ParentLink, SecretMark, TaskRecord, TaskStatus
 from podium.model.payload import EMPTY, Payload
 from podium.model.queue import DeadlineKind
+from podium.model.trace import NO_TRACE, TraceContext
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_strategy: str = ""
     secrets: tuple[SecretMark, ...] = ()
     """Where the input names secrets, as the parent's definition says."""
+    trace: TraceContext = NO_TRACE
 
 
 class ReportResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -168,6 +168,8 @@ def start_failure_workflow(draft: State) -> Asking[None]:
             correlation_id=header.correlation_id,
             task_to_domain=header.task_to_domain,
             failed_workflow_id=header.id,
+            trace_parent=header.trace_parent,
+            trace_state=header.trace_state,
         )
     )
     draft.output = Payload.of({**payload(draft.output).value, FAILURE_WORKFLOW_KEY: child})

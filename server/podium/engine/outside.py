@@ -86,6 +86,8 @@ def start(draft: State, command: Start) -> Asking[Outcome]:
         inline_definition=command.inline_definition,
         idempotency_key=command.idempotency_key,
         depth=command.parent.depth if command.parent else 0,
+        trace_parent=command.trace.parent,
+        trace_state=command.trace.state,
     )
     if draft.graph.run_limit is None or not (yield from begin_at_gate(draft)):
         run_root(draft)

@@ -44,6 +44,9 @@ class StartChild(msgspec.Struct, frozen=True, kw_only=True, tag="start_child", a
     """The START_WORKFLOW task that is told, by a CloseChild, how the start itself went."""
     secrets: tuple[SecretMark, ...] = ()
     """Where `input` names secrets, a path beginning with input; its values are not in it."""
+    trace_parent: str = ""
+    """Of the execution that starts it."""
+    trace_state: str = ""
 
 
 class ReportToParent(

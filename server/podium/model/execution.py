@@ -303,6 +303,9 @@ class ExecutionHeader(Stored, frozen=True):
     """Where its input and its variables name secrets; a path begins with input or variables."""
     inbox: InboxRecord | None = None
     """Its message queue; None before the first message, and once it has ended."""
+    trace_parent: str = ""
+    """W3C traceparent that its start came with (model/trace.py); "" = in no trace."""
+    trace_state: str = ""
 
 
 class TaskChange(msgspec.Struct, frozen=True, array_like=True):

@@ -145,6 +145,8 @@ class HandOut(msgspec.Struct, frozen=True):
     scheduled_ms: int
     runtime_metadata: Mapping[str, str] = {}
     """Secrets and environment values that its definition asks for, by name."""
+    trace_parent: str = ""
+    trace_state: str = ""
 
 
 class CancelTask(msgspec.Struct, frozen=True):

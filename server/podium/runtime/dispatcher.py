@@ -257,7 +257,8 @@ class Dispatcher:
                 seat.give_back()
 
         command = GrantLease(task_id=task_id, lease=seat.lease, worker_id=seat.worker_id)
-        self._executor.submit(_workflow_of(task_id), command, seat.worker_id, reply)
+        workflow_id = task_id.rsplit(".", 2)[0]
+        self._executor.submit(workflow_id, command, seat.worker_id, reply)
 
     def _grant_for(self, assigned: Assigned) -> None:
         """This server decides the lease, the worker is connected to another one."""
@@ -275,7 +276,8 @@ class Dispatcher:
 
         lease = Lease(incarnation=assigned.server, session="", kind=assigned.kind)
         command = GrantLease(task_id=assigned.task_id, lease=lease, worker_id="")
-        self._executor.submit(_workflow_of(assigned.task_id), command, "dispatcher", reply)
+        workflow_id = assigned.task_id.rsplit(".", 2)[0]
+        self._executor.submit(workflow_id, command, "dispatcher", reply)
 
     def _settle(self, settle: Settle) -> None:
         self._settles.append(settle)
@@ -292,8 +294,7 @@ class Dispatcher:
         try:
             await self._store.unclaim(task_id, queue)
         except StoreError:
-            noted = {"event": "claim_left", "task_id": task_id}
-            LOG.warning("a claim was not ended; it ends by itself", extra=noted)
+            LOG.warning("a claim ends by itself", extra={"event": "claim_left", "task_id": task_id})
         state = self._state(queue)
         if self._gates.waited_for(state, UNLIMITED):
             self._later(state, RETRY_MS)
@@ -397,7 +398,3 @@ class Dispatcher:
             return
         state.stale = True
         self.credit_changed(state.queue)
-
-
-def _workflow_of(task_id: str) -> str:
-    return task_id.rsplit(".", 2)[0]

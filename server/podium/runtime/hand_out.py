@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def hand_out_of(
-    task: TaskRecord, header: ExecutionHeader, runtime_metadata: Mapping[str, str]
+    task: TaskRecord,
+    header: ExecutionHeader,
+    runtime_metadata: Mapping[str, str],
+    trace_parent: str = "",
 ) -> HandOut:
     """What a worker is told of a task."""
     return HandOut(
@@ -36,6 +39,8 @@ def hand_out_of(
         response_timeout_ms=task.response_timeout_ms,
         scheduled_ms=task.scheduled_ms,
         runtime_metadata=runtime_metadata,
+        trace_parent=trace_parent,
+        trace_state=header.trace_state,
     )
 
 

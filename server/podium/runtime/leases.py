@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from podium.engine.command import Command
-    from podium.model.execution import ExecutionHeader
+    from podium.model.execution import ExecutionHeader, TaskRecord
     from podium.protocol.frame import WorkerFrame
     from podium.runtime.clock import Clock
     from podium.runtime.executor import Executor
@@ -103,6 +103,11 @@ class Leases:
             self.progress.received(frame.received)
         if frame.refused:
             self.progress.unreadable(len(frame.refused))
+
+    def trace_parent_of(self, task: TaskRecord, header: ExecutionHeader) -> str:
+        """Where the worker's span of it belongs."""
+        parent = header.trace_parent
+        return self.progress.tracer.under(parent, task.id) if parent else ""
 
     def report(
         self, holder: LeaseHolder, result: Result, reply: Callable[[ResultVerdict, str], None]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from podium.model.execution import ExecutionHeader, TaskRecord
     from podium.model.queue import Queue
     from podium.protocol.frame import LeaseName, Result, ResultVerdict, ServerFrame, WorkerFrame
     from podium.protocol.problem import EndCode
@@ -62,6 +63,10 @@ class LeaseDesk(Protocol):
 
     def received(self, frame: WorkerFrame) -> None:
         """What a frame says that no command follows from: hand-outs that arrived."""
+        ...
+
+    def trace_parent_of(self, task: TaskRecord, header: ExecutionHeader) -> str:
+        """Where the worker's span of it belongs; "" = in no trace."""
         ...
 
     async def resume(

@@ -13,9 +13,10 @@ from podium.engine.command import Outcome, ReportResult
 from podium.engine.timing import ready_ms_of
 from podium.model.execution import TaskStatus
 from podium.runtime.measure import WAIT_MS_BOUNDS, Histogram, Named, Tally
+from podium.runtime.tracing import PassOn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from podium.engine.command import Command, Rejected
     from podium.engine.transition import Transition
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from podium.model.queue import LeaseKind
     from podium.protocol.frame import LeaseName
     from podium.runtime.clock import Clock
+    from podium.runtime.tracing import Tracer
 
 ENDS: Final = frozenset(status.value for status in TaskStatus if status.terminal)
 FLYING_MAX: Final = 20_000
@@ -71,6 +73,7 @@ class Progress:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._flying: dict[tuple[str, int], tuple[int, TypeProgress]] = {}
+        self.tracer: Tracer = PassOn()
         self.types = Named(TypeProgress)
         self.workflows = Named(WorkflowProgress)
         self.results = Tally()
@@ -87,8 +90,9 @@ class Progress:
             if len(self._flying) > FLYING_MAX:
                 del self._flying[next(iter(self._flying))]
 
-    def received(self, leases: Iterable[LeaseName]) -> None:
+    def received(self, leases: Sequence[LeaseName]) -> None:
         """A worker said that it has them."""
+        self.tracer.received(leases)
         now_ms = self._clock.now_ms()
         for lease in leases:
             flight = self._flying.pop((lease.task_id, lease.lease_epoch), None)
@@ -108,6 +112,8 @@ class Progress:
     def committed(self, before: ExecutionHeader | None, transition: Transition) -> None:
         """A commit is durable; `before` = the header it was decided on."""
         header = transition.header
+        if header.trace_parent:
+            self.tracer.committed(before, transition)
         if transition.created:
             self.workflows.of(header.name).started += 1
         was_over = before is not None and before.status.terminal

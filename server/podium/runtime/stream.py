@@ -197,7 +197,9 @@ class StreamHost:
                 self._protocol.unreserve(task.queue)
                 self._credit_changed(task.queue)
             return
-        self._protocol.hand_out(hand_out_of(opened, header, self._vault.runtime_metadata(task)))
+        metadata = self._vault.runtime_metadata(task)
+        trace_parent = self._leases.trace_parent_of(task, header)
+        self._protocol.hand_out(hand_out_of(opened, header, metadata, trace_parent))
         self._outgoing.set()
 
     # A leases.LeaseHolder

@@ -35,7 +35,7 @@ KNOWN: Final = frozenset(
 def fields_of(record: logging.LogRecord) -> dict[str, JsonValue]:
     """The line as a JSON object."""
     ours = record.name.partition(".")[0] == OURS
-    texts = logging.getLogger().isEnabledFor(logging.DEBUG)
+    texts = logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
     known = vars(record)
     line: dict[str, JsonValue] = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),

@@ -744,6 +744,8 @@ class Task(_message.Message):
     RESPONSE_TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     SCHEDULED_TIME_MS_FIELD_NUMBER: _builtins.int
     RUNTIME_METADATA_FIELD_NUMBER: _builtins.int
+    TRACE_PARENT_FIELD_NUMBER: _builtins.int
+    TRACE_STATE_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """The attempt."""
     lease_epoch: _builtins.int
@@ -776,6 +778,10 @@ class Task(_message.Message):
     """
     scheduled_time_ms: _builtins.int
     """When the task became ready; milliseconds since the epoch, by the server's clock."""
+    trace_parent: _builtins.str
+    """W3C traceparent of what the worker's own span of the task belongs under; empty = in no trace."""
+    trace_state: _builtins.str
+    """W3C tracestate beside it, as the client that started the execution sent it."""
     @_builtins.property
     def input(self) -> Global___Payload:
         """The input."""
@@ -806,10 +812,12 @@ class Task(_message.Message):
         response_timeout_ms: _builtins.int = ...,
         scheduled_time_ms: _builtins.int = ...,
         runtime_metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        trace_parent: _builtins.str = ...,
+        trace_state: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "domain", b"domain", "input", b"input", "iteration", b"iteration", "lease_epoch", b"lease_epoch", "poll_count", b"poll_count", "priority", b"priority", "reference_name", b"reference_name", "response_timeout_ms", b"response_timeout_ms", "retry_count", b"retry_count", "runtime_metadata", b"runtime_metadata", "scheduled_time_ms", b"scheduled_time_ms", "task_id", b"task_id", "task_type", b"task_type", "workflow_id", b"workflow_id", "workflow_name", b"workflow_name", "workflow_version", b"workflow_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "domain", b"domain", "input", b"input", "iteration", b"iteration", "lease_epoch", b"lease_epoch", "poll_count", b"poll_count", "priority", b"priority", "reference_name", b"reference_name", "response_timeout_ms", b"response_timeout_ms", "retry_count", b"retry_count", "runtime_metadata", b"runtime_metadata", "scheduled_time_ms", b"scheduled_time_ms", "task_id", b"task_id", "task_type", b"task_type", "trace_parent", b"trace_parent", "trace_state", b"trace_state", "workflow_id", b"workflow_id", "workflow_name", b"workflow_name", "workflow_version", b"workflow_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

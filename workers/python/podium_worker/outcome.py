@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeGuard
 
 from podium.v1 import worker_pb2 as pb
 from podium_worker.task import ResultStatus, TaskResult, TerminalError
+from podium_worker.tracing import continued
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,17 +54,21 @@ async def _call(
     task_input: object = json.loads(task.input.json or b"{}")
     arguments = (task_input, context) if worker_task.wants_context else (task_input,)
     if worker_task.is_async:
-        coroutine = worker_task.handler(*arguments)
-        assert asyncio.iscoroutine(coroutine), worker_task.name
-        return await coroutine
+        with continued(task):
+            coroutine = worker_task.handler(*arguments)
+            assert asyncio.iscoroutine(coroutine), worker_task.name
+            return await coroutine
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(pool, _in_thread, worker_task.handler, arguments)
+    return await loop.run_in_executor(pool, _in_thread, task, worker_task.handler, arguments)
 
 
-def _in_thread(handler: Callable[..., object], arguments: tuple[object, ...]) -> object:
+def _in_thread(
+    task: pb.Task, handler: Callable[..., object], arguments: tuple[object, ...]
+) -> object:
     """StopIteration and SystemExit of a handler must not be taken for something of ours."""
     try:
-        return handler(*arguments)
+        with continued(task):
+            return handler(*arguments)
     except (StopIteration, SystemExit) as error:
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
 

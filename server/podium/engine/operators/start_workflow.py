@@ -123,6 +123,8 @@ def start_of(draft: State, task: TaskRecord, wanted: Wanted) -> StartChild:
         task_to_domain=wanted.task_to_domain or header.task_to_domain,
         starter=ParentLink(workflow_id=header.id, task_id=task.id, run_epoch=task.run_epoch),
         secrets=tuple(below(INPUT, under((REQUEST, INPUT), task.secrets))),
+        trace_parent=header.trace_parent,
+        trace_state=header.trace_state,
     )
 
 

@@ -144,6 +144,8 @@ def start_of(draft: State, task: TaskRecord, value: JsonObject, child: str) -> S
             depth=header.depth + 1,
         ),
         secrets=tuple(below(INPUT, under((INPUT_KEY,), task.secrets))),
+        trace_parent=header.trace_parent,
+        trace_state=header.trace_state,
     )
 
 
