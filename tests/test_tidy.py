@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+pytestmark = pytest.mark.timeout(180)  # it reads the whole tree, on a machine that may be busy
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE_ROOTS = ("server/", "workers/python/")
 GENERATED = ("server/podium/conductor/", "server/podium/v1/")

@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING
 from podium.runtime.clock import SystemClock
 from podium.runtime.task_log import WRITES_MAX, TaskLog
 from podium.store.memory import MemoryStore
-from podium.store.port import StoreUnavailable
+from podium.store.port import Commit, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TASK = "3f0c4a52-0000-4000-8000-000000000000.abcdefghijklmnop.0"
+WORKFLOW = "3f0c4a52-0000-4000-8000-000000000000"
+TASK = f"{WORKFLOW}.abcdefghijklmnop.0"
+STARTED = Commit(workflow_id=WORKFLOW, version=0)
 
 
 class Refusing(MemoryStore):
-    async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> None:
+    async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> bool:
         raise StoreUnavailable(task_id)
 
 
 async def test_lines_are_stored_in_order() -> None:
     store = MemoryStore(SystemClock().now_ms)
-    await store.open()
+    await store.commit([STARTED])
     log = TaskLog(store)
     log.put(TASK, [(1, "one"), (2, "two")])
     log.put(TASK, [(3, "three")])
@@ -42,7 +44,7 @@ async def test_what_the_store_does_not_take_is_counted() -> None:
 
 async def test_what_comes_faster_than_it_is_written_is_counted() -> None:
     store = MemoryStore(SystemClock().now_ms)
-    await store.open()
+    await store.commit([STARTED])
     log = TaskLog(store)
     for number in range(WRITES_MAX + 1):
         log.put(TASK, [(number, "line")])

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from podium.engine.changes import ready_of
+from podium.engine.changes import outstanding_of, ready_of
 from podium.engine.gate import is_shut, ready_gate, slot_of
 from podium.engine.lifecycle import TASK_NEXT
 from podium.engine.settle import is_final
@@ -190,10 +190,21 @@ class Checker:
         if header.deadline_ms:
             armed["", "workflow"] = header.deadline_ms
         expect(due == armed, f"deadlines are {armed}", due)
+        self._check_outstanding(part, prefix, tasks)
         for task in tasks:
             if task.lease is not None and task.lease.kind == "stream":
                 held = await self._store.held([part], task.lease.incarnation)
                 expect(task.id in held, "a stream lease has its held entry", task.id)
+
+    def _check_outstanding(self, part: int, prefix: str, tasks: Sequence[TaskRecord]) -> None:
+        stored = {
+            task_id: each
+            for task_id, each in self._store.parts[part].outstanding.items()
+            if task_id.startswith(prefix)
+        }
+        found = {task.id: outstanding_of(task) for task in tasks}
+        records = {task_id: each for task_id, each in found.items() if each is not None}
+        expect(stored == records, f"outstanding entries are {records}", stored)
 
     # Frames
 
@@ -244,6 +255,8 @@ class Checker:
         for incarnation in self._scene.incarnations:
             left = await self._store.outbox(range(256), incarnation)
             expect(not left, f"no outbox entry of {incarnation} is left", left)
+        left = await self._store.outstanding_counts()
+        expect(not left, "no task is outstanding", left)
         placed = self._store.queues.placed()
         expect(not placed, "no queue holds a task", placed)
 

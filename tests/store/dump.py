@@ -21,6 +21,15 @@ async def dump(
             for each in await store.due(everyone, FAR_MS, 10_000)
         ),
         "ready": await store.ready(everyone),
+        "outstanding": sorted(
+            (
+                each.outstanding.queue.task_type,
+                each.outstanding.queue.domain,
+                each.outstanding.state,
+                each.count,
+            )
+            for each in await store.outstanding_counts()
+        ),
         "slots": [each for part in everyone for each in await store.slots(part)],
         "generation": await store.registry_generation(),
     }
@@ -35,8 +44,19 @@ async def dump(
     for queue in queues:
         found["size", queue] = await store.queue_size(queue)
         found["seen", queue] = await store.poll_data(queue.task_type)
+        found["counts", queue] = await store.queue_counts(queue.task_type)
+        found["pending", queue] = [
+            each
+            for part in everyone
+            for each in await store.pending(part, queue.task_type, "", 1_000)
+        ]
+        found["unqueued", queue] = [
+            sorted(await store.unqueued(part, queue.task_type), key=lambda each: each.task_id)
+            for part in everyone
+        ]
     for kind in ("workflow", "task", "bound"):
         found["definitions", kind] = await store.list_definitions(kind)
+    found["types"] = await store.task_types() if queues else []
     for task in tasks:
         found["logs", task] = await store.logs(task)
     return found

@@ -41,7 +41,7 @@ class Pair:
 
 
 def test_it_wraps_every_verb_of_the_port() -> None:
-    verbs = {name for name in vars(Store) if not name.startswith("_")}
+    verbs = {name for name, _ in inspect.getmembers(Store) if not name.startswith("_")}
     assert verbs <= {name for name, _ in inspect.getmembers(FaultyStore)}
 
 

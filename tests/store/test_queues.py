@@ -4,10 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from podium.model.queue import UNLIMITED, Limits, Queue, Ready
+from podium.model.queue import UNLIMITED, Limits, Queue, Ready, ready_score
+from podium.store.domain_queue import STALE_HEAP_FACTOR, STALE_HEAP_MIN, DomainQueue
 from podium.store.memory import MemoryStore
 from podium.store.port import CLAIM_MS, Assigned, Commit, PushResult, Release, Settle, Waiting
-from podium.store.queues import STALE_HEAP_FACTOR, STALE_HEAP_MIN, DomainQueue, Queues
+from podium.store.queue_view import POLL_DATA_MS, Rebuilt
+from podium.store.queues import Queues
 from tests.store.subjects import Clock
 
 QUEUE = Queue("resize")
@@ -251,3 +253,58 @@ def test_a_type_of_which_nothing_is_left_takes_no_room() -> None:
     queues.free(task(1), QUEUE)
     queues.want(("a", "poll"), QUEUE, 0, limits=UNLIMITED, now_ms=0)
     assert len(queues._types) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(1, 50)), max_size=30), st.data())
+def test_head_and_oldest_are_those_of_a_sorted_list(
+    given_tasks: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    queue = DomainQueue()
+    expected: dict[str, tuple[int, int]] = {}
+    for number, (priority, ready_ms) in enumerate(given_tasks):
+        expected[f"t{number}"] = (ready_score(priority, ready_ms), ready_ms)
+        queue.place(f"t{number}", ready_score(priority, ready_ms))
+    for task_id in data.draw(st.lists(st.sampled_from(sorted(expected)))) if expected else []:
+        expected.pop(task_id, None)
+        queue.drop(task_id)
+    heads = sorted((score, task_id) for task_id, (score, _) in expected.items())
+    assert queue.head() == (heads[0] if heads else None)
+    assert queue.oldest_ms() == min((ms for _, ms in expected.values()), default=0)
+
+
+async def test_a_rebuilt_queue_loses_what_is_not_ready_and_keeps_its_claims() -> None:
+    # Given a queue with a claim and a place, and one place more that nothing is stored of
+    clock = Clock()
+    store = MemoryStore(clock.now_ms)
+    queue, other = Queue("t"), Queue("t", "eu")
+    tasks = [Ready(f"w.k{number}.0", queue, number + 1) for number in range(3)]
+    await store.commit([Commit(workflow_id="w", version=0, ready=tuple(tasks))])
+    await store.push_assign(tasks[:2])
+    await store.want("server", queue, 1, kind="stream", limits=UNLIMITED)
+    store.queues.place(Ready("w.gone.0", other, 1))
+    # When the queues of the type are made anew
+    rebuilt = await store.rebuild_queue("t")
+    # Then they hold what is ready, the claim once
+    assert rebuilt == [Rebuilt(queue, 2, 3), Rebuilt(other, 1, 0)]
+    assert await store.rebuild_queue("t") == [Rebuilt(queue, 3, 3)]
+    [counted] = await store.queue_counts("t")
+    assert (counted.ready, counted.claimed) == (2, 1)
+
+
+async def test_asking_for_queues_makes_none() -> None:
+    store = MemoryStore(Clock().now_ms)
+    assert await store.queue_size(Queue("never")) == 0
+    assert await store.queue_counts("never") == []
+    assert await store.rebuild_queue("never") == []
+    assert not store.queues._types
+
+
+async def test_poll_data_is_forgotten_after_a_day() -> None:
+    clock = Clock()
+    store = MemoryStore(clock.now_ms)
+    for domain, after_ms in (("", POLL_DATA_MS - 1), ("eu", 1)):
+        await store.poll_seen(Queue("t", domain), "worker")
+        clock.at_ms += after_ms
+    assert set(await store.poll_data("t")) == {("eu", "worker")}
+    await store.heartbeat("server")
+    assert set(store.seen["t"]) == {("eu", "worker")}

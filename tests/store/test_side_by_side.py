@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from podium.model.queue import Deadline, Limits, Queue, Ready
+from podium.model.queue import Deadline, Limits, Outstanding, Queue, Ready
 from podium.store.memory import MemoryStore
 from podium.store.port import (
     PARTITIONS,
@@ -42,6 +42,7 @@ SERVERS = ("server-a", "server-b")
 QUEUES = (Queue("resize"), Queue("resize", "eu"), Queue("limited"), Queue("rated"))
 LIMITS = {"resize": Limits(), "limited": Limits(concurrent=2), "rated": Limits(0, 2, 1_000)}
 TASKS = tuple(f"{each}.key{number}.1" for each in WORKFLOWS for number in range(3))
+STATES = ("leased", "delayed", "awaited")
 KINDS = ("response", "timeout", "retry")
 
 
@@ -87,6 +88,12 @@ def changes(draw: st.DrawFn) -> dict[str, Any]:
         "unslotted": tuple(draw(some)),
         "held": tuple((draw(servers), each) for each in draw(some)),
         "unheld": tuple((draw(servers), each) for each in draw(some)),
+        "outstanding": tuple(
+            (each, Outstanding(queue_of(each), draw(st.sampled_from(STATES))))
+            for each in draw(some)
+        ),
+        "returned": tuple(draw(some)),
+        "logs": tuple((each, draw(st.integers(1, 9)), "line") for each in draw(some)),
         "outbox": tuple(draw(st.lists(st.binary(max_size=5), max_size=2))),
         "incarnation": draw(servers),
         "idempotency": draw(
@@ -274,6 +281,10 @@ class SideBySide(RuleBasedStateMachine):
     @rule(task_id=tasks, lines=st.lists(st.tuples(st.integers(0, 9), st.text(max_size=5))))
     def add_logs(self, task_id: str, lines: list[tuple[int, str]]) -> None:
         self.both(lambda store: store.add_logs(task_id, lines))
+
+    @rule(queue=queues)
+    def rebuild(self, queue: Queue) -> None:
+        self.both(lambda store: store.rebuild_queue(queue.task_type))
 
     @rule(queue=queues)
     def poll_seen(self, queue: Queue) -> None:

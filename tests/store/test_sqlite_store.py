@@ -5,12 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from podium.model.queue import Limits, Queue, Ready
+from podium.model.execution import Lease, TaskStatus
+from podium.model.queue import Limits, Outstanding, Queue, Ready
+from podium.store import codec
 from podium.store.audit import AuditEntry, AuditQuery
 from podium.store.conformance.subject import (
     NEIGHBOUR,
+    PARTITION,
     QUEUE,
     SERVER,
     STRANGER,
@@ -19,8 +23,10 @@ from podium.store.conformance.subject import (
     task,
 )
 from podium.store.port import Commit, Committed, Conflict, Idempotency, StoreClosed, StoreError
+from podium.store.queue_view import POLL_DATA_MS, OutstandingCount
 from podium.store.sqlite import PURGE_MS, SqliteStore
 from podium.store.sqlite_schema import MIGRATIONS, SCHEMA, SCHEMA_VERSION
+from tests.store.samples import RECORD
 from tests.store.subjects import Clock, unsynced
 
 EVERY_ROW = AuditQuery(from_ms=0, until_ms=2**62, name="name", before=2**62, limit=9)
@@ -139,6 +145,44 @@ async def test_a_file_of_an_older_podium_gets_what_it_lacks(tmp_path: Path, vers
             assert [each.value for each in await store.audit(EVERY_ROW)] == [b"row"]
     with closing(sqlite3.connect(tmp_path / "podium.db")) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+
+
+async def test_outstanding_tasks_of_an_older_file_are_marked(tmp_path: Path) -> None:
+    # Given a running execution whose file knows tasks, but not which of them are outstanding
+    lease = Lease(incarnation=SERVER, session="", kind="poll")
+    running = msgspec.structs.replace(
+        RECORD, id=task(0), status=TaskStatus.IN_PROGRESS, lease=lease, queue=QUEUE
+    )
+    ended = msgspec.structs.replace(running, id=task(1), status=TaskStatus.COMPLETED, lease=None)
+    fields: dict[str, bytes | None] = {
+        f"t:{number}": codec.VERSION + codec.ENCODE(each)
+        for number, each in enumerate((running, ended))
+    }
+    fields["t:2"] = b"cannot be read"
+    async with opened(tmp_path, Clock()) as store:
+        await store.commit([Commit(workflow_id=WORKFLOW, version=0, fields=fields)])
+        await store.commit([Commit(workflow_id=STRANGER, version=0, fields=fields, running=False)])
+        assert await store.outstanding_counts() == []
+    with closing(sqlite3.connect(tmp_path / "podium.db")) as database:
+        database.execute("PRAGMA user_version=4")
+        database.commit()
+    # When this Podium opens it, then it knows
+    async with opened(tmp_path, Clock()) as store:
+        counts = await store.outstanding_counts()
+        assert counts == [OutstandingCount(Outstanding(QUEUE, "leased"), 1)]
+        [found] = await store.pending(PARTITION, QUEUE.task_type, "", 9)
+        assert (found.task_id, found.state) == (task(0), "leased")
+
+
+async def test_poll_data_that_counts_no_more_leaves_no_row(tmp_path: Path) -> None:
+    clock = Clock()
+    async with opened(tmp_path, clock) as store:
+        await store.poll_seen(QUEUE, "worker")
+        await store.heartbeat(SERVER)
+        assert store.file.read("SELECT worker FROM seen") == [("worker",)]
+        clock.at_ms += POLL_DATA_MS
+        await store.heartbeat(SERVER)
+        assert store.file.read("SELECT worker FROM seen") == []
 
 
 async def test_outputs_outlive_the_process_and_are_dropped_when_over(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from podium.app.failure import RequestUnsound, StorageMissing
 from podium.app.names import bounded_text, no_task, no_workflow, require_name, require_workflow_id
 from podium.app.reading import Reader
-from podium.engine.command import ExtendLease, ReportResult, Verdict
+from podium.engine.command import ExtendLease, ReportResult
 from podium.engine.identity import split_task_id
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.engine.schedule import too_large
@@ -31,8 +31,6 @@ POLL_MS_MAX: Final = 5_000
 POLL_COUNT_MAX: Final = 1_000
 CALLBACK_MS_MAX: Final = 100 * 365 * 24 * 3_600_000
 """A hundred years: stored times must stay within 64 bits."""
-LOGS_MAX: Final = 10
-LOG_CHARS_MAX: Final = 64 * 1024
 
 
 class TaskResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,13 +132,9 @@ class WorkerTasks:
         self._check(result)
         command = self._command(result)
         try:
-            outcome = await self._services.executor.call(
-                result.workflow_id, command, result.worker_id
-            )
+            await self._services.executor.call(result.workflow_id, command, result.worker_id)
         except UnknownExecution:
             raise no_workflow(result.workflow_id) from None
-        if result.logs and outcome.verdict is Verdict.OK and not result.extend_lease:
-            await self._add_logs(result)
 
     async def get(self, task_id: str) -> TaskView:
         """One attempt. Raises RequestUnsound, NotFound, StoreError."""
@@ -184,9 +178,5 @@ class WorkerTasks:
             reason=reason,
             worker_id=result.worker_id,
             callback_after_ms=result.callback_after_ms,
+            logs=result.logs,
         )
-
-    async def _add_logs(self, result: TaskResult) -> None:
-        now_ms = self._services.clock.now_ms()
-        logs = [(at_ms or now_ms, text[:LOG_CHARS_MAX]) for at_ms, text in result.logs[-LOGS_MAX:]]
-        await self._services.store.add_logs(result.task_id, logs)

@@ -15,7 +15,7 @@ from podium.engine.gate import ready_gate, slot_of
 from podium.engine.timing import has
 from podium.engine.transition import ReleaseSlot, Transition
 from podium.model.execution import HistoryRow, TaskChange, TaskRecord, TaskStatus
-from podium.model.queue import Deadline, Ready
+from podium.model.queue import Deadline, Outstanding, Ready
 
 if TYPE_CHECKING:
     from podium.engine.state import State
@@ -34,6 +34,16 @@ def ready_of(task: TaskRecord | None) -> Ready | None:
         if deadline.kind == "retry":
             return None
     return Ready(task.id, task.queue, task.score, task.limits)
+
+
+def outstanding_of(task: TaskRecord | None) -> Outstanding | None:
+    """Where a task of a queue is that is neither ready nor ended."""
+    if task is None or task.queue is None or task.status.terminal or ready_of(task) is not None:
+        return None
+    if task.lease is not None:
+        return Outstanding(task.queue, "leased")
+    delayed = task.status is TaskStatus.SCHEDULED
+    return Outstanding(task.queue, "delayed" if delayed else "awaited")
 
 
 def pairs(draft: State) -> list[Pair]:
@@ -67,8 +77,8 @@ class Differences:
     """Collects what the pairs say."""
 
     __slots__ = (
-        "armed", "changes", "disarmed", "effects", "held", "ready", "slots", "unheld", "unready",
-        "unslotted",
+        "armed", "changes", "disarmed", "effects", "held", "outstanding", "ready", "returned",
+        "slots", "unheld", "unready", "unslotted",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -78,6 +88,8 @@ class Differences:
         self.unready: list[str] = []
         self.held: list[tuple[str, str]] = []
         self.unheld: list[tuple[str, str]] = []
+        self.outstanding: list[tuple[str, Outstanding]] = []
+        self.returned: list[str] = []
         self.slots: list[tuple[str, Queue]] = []
         self.unslotted: list[str] = []
         self.effects: list[Effect] = []
@@ -88,6 +100,8 @@ class Differences:
         if before is None or before.deadlines != after.deadlines:
             self._deadlines(before, after)
         self._readiness(before, after)
+        if after.queue is not None:
+            self._outstanding(before, after)
         if (before.lease if before else None) != after.lease:
             self._lease(before, after)
         if before is None or (before.status, before.lease_epoch) != (
@@ -113,6 +127,15 @@ class Differences:
             self.ready.append(now)
         elif was is not None:
             self.unready.append(was.task_id)
+
+    def _outstanding(self, before: TaskRecord | None, after: TaskRecord) -> None:
+        was, now = outstanding_of(before), outstanding_of(after)
+        if was == now:
+            return
+        if now is not None:
+            self.outstanding.append((after.id, now))
+        else:
+            self.returned.append(after.id)
 
     def _lease(self, before: TaskRecord | None, after: TaskRecord) -> None:
         old, new = (before.lease if before else None), after.lease
@@ -201,6 +224,9 @@ def collect(draft: State, actor: str) -> Transition | None:
         unheld=tuple(each for each in found.unheld if each not in unheld),
         slots=tuple(found.slots),
         unslotted=tuple(found.unslotted),
+        outstanding=tuple(found.outstanding),
+        returned=tuple(found.returned),
+        logs=tuple(draft.logs),
         effects=(*draft.effects, *found.effects),
         cancels=tuple(draft.cancels),
         history=row_of(draft, header, found, actor),

@@ -52,6 +52,8 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
     callback_after_ms: int = 0
     merges: bool = False
     """The output is laid over the present one, entry by entry; it replaces it otherwise (S-172)."""
+    logs: tuple[tuple[int, str], ...] = ()
+    """(epoch ms or 0 = now, text), for the log of the task; the last ten are kept (S-175)."""
 
 
 class GrantLease(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,6 +231,8 @@ class Revive(msgspec.Struct, frozen=True, kw_only=True):
     task_id: str
     run_epoch: int
     child_id: str
+    operation: str = ""
+    """What was done to the child, for the log of the task: retried, restarted, reran."""
 
 
 class Continue(msgspec.Struct, frozen=True, kw_only=True):

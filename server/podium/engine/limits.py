@@ -33,3 +33,7 @@ NOTED_LIMIT: Final = 20
 """Reasons and names that a header or join keeps of what may be thousands of failures."""
 LEASES_LOST_LIMIT: Final = 3
 """Leases lost in a row that charge an attempt."""
+LOGS_LIMIT: Final = 10
+"""Log lines that one result brings: the last ones are kept (S-175)."""
+LOG_CHARS_LIMIT: Final = 16 * 1024
+"""Of one log line, which is cut."""

@@ -8,7 +8,7 @@ scheduled. Until that is done a cursor is on the way, so nothing is complete mea
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -21,6 +21,7 @@ from podium.engine.operators.table import operator_of
 from podium.engine.pausing import waiting_for
 from podium.engine.recounting import recount
 from podium.engine.removing import begin_anew, remove_left
+from podium.engine.report import child_name
 from podium.engine.schedule import await_again, locate
 from podium.engine.settle import SUB_WORKFLOW
 from podium.engine.state import COUNTED, want_all
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
     from podium.engine.graph import Place
     from podium.engine.state import Asking, State
     from podium.model.execution import ExecutionHeader, TaskRecord
+
+RETRIED: Final = "retried"
+RESTARTED: Final = "restarted"
+RERAN: Final = "reran"
+"""Operations that make an execution go on (S-126)."""
 
 
 def retry_execution(draft: State, command: Retry) -> Asking[Outcome]:
@@ -52,7 +58,7 @@ def retry_execution(draft: State, command: Retry) -> Asking[Outcome]:
         text = NOTHING.format(id=header.id, status=header.status)
         raise Rejected("FAILED_PRECONDITION", text)
     require_settled(header)
-    reopen_execution(draft, tell=not command.by_parent)
+    reopen_execution(draft, RETRIED, tell=not command.by_parent)
     yield from try_again(draft, "retry_children" if command.resume_children else "retry")
     return Outcome(Verdict.OK)
 
@@ -75,11 +81,13 @@ def revive(draft: State, command: Revive) -> Asking[Outcome]:
     ):
         return Outcome(Verdict.NOOP, task)
     yield from want_all(draft)
-    reopen_execution(draft, tell=True)
+    operation = command.operation or RETRIED
+    reopen_execution(draft, operation, tell=True)
     # S-127; a retry of the execution itself keeps them (S-102).
     draft.header = replace(draft.head, failed_task_id=None, failed_refs=(), failed_names=())
     place = yield from locate(draft, task)
     await_again(draft, place, task)
+    note_child(draft, task, operation)
     yield from try_again(draft, "retry_children")
     return Outcome(Verdict.OK)
 
@@ -94,8 +102,17 @@ def require_settled(header: ExecutionHeader) -> None:
         )
 
 
-def reopen_execution(draft: State, *, tell: bool) -> None:
-    """RUNNING again, its timeout's clock anew (S-096). `tell` = its parent shall wait for it."""
+def note_child(draft: State, task: TaskRecord, operation: str) -> None:
+    """A line in the log of a task whose child goes on (S-126)."""
+    assert task.sub_workflow_id is not None, task.id
+    text = f"Sub workflow {child_name(task, task.sub_workflow_id)} {operation}."
+    draft.logs.append((task.id, draft.now_ms, text))
+
+
+def reopen_execution(draft: State, operation: str, *, tell: bool) -> None:
+    """RUNNING again, its timeout's clock anew (S-096). `tell` = its parent shall wait for it, and
+    hears of the operation.
+    """
     header = draft.head
     draft.header = replace(
         header,
@@ -106,7 +123,9 @@ def reopen_execution(draft: State, *, tell: bool) -> None:
         deadline_ms=workflow_deadline_ms(draft.graph.definition, draft.now_ms),
     )
     if tell and header.parent is not None:
-        draft.effects.append(ReviveParent(parent=header.parent, child_id=header.id))
+        draft.effects.append(
+            ReviveParent(parent=header.parent, child_id=header.id, operation=operation)
+        )
 
 
 def ended_on_purpose(header: ExecutionHeader) -> bool:
@@ -161,6 +180,7 @@ def try_task_again(draft: State, place: Place, task: TaskRecord, *, resume: bool
         await_again(draft, place, task)
     elif resume and task.task_type == SUB_WORKFLOW and task.sub_workflow_id:
         await_again(draft, place, task)
+        note_child(draft, task, RETRIED)
         draft.effects.append(
             RetryChild(workflow_id=task.sub_workflow_id, task_id=task.id, run_epoch=task.run_epoch)
         )

@@ -12,7 +12,7 @@ from podium.engine.graph import LOOP
 from podium.engine.identity import child_id
 from podium.engine.leases import current_attempt, find_attempt, notify
 from podium.engine.lifecycle import REPORTABLE
-from podium.engine.limits import REASON_CHARS_LIMIT
+from podium.engine.limits import LOG_CHARS_LIMIT, LOGS_LIMIT, REASON_CHARS_LIMIT
 from podium.engine.schedule import definition_of, locate
 from podium.engine.timing import armed, has, waiting_deadlines, without
 from podium.engine.work import Step
@@ -53,6 +53,7 @@ def report_result(draft: State, command: ReportResult) -> Asking[Outcome]:
         return Outcome(Verdict.STALE, task)
     if command.lease_epoch is None:
         notify(draft, task, "a result without a lease was accepted")
+    note_lines(draft, task, command)
     if command.status is TaskStatus.IN_PROGRESS:
         return Outcome(Verdict.OK, draft.put(task, (yield from progressed(draft, task, command))))
     done = draft.put(task, finished(draft, task, command))
@@ -60,6 +61,12 @@ def report_result(draft: State, command: ReportResult) -> Asking[Outcome]:
         yield from keep(draft, done)
     draft.later.append(Step("settle", key=task.key))
     return Outcome(Verdict.OK, done)
+
+
+def note_lines(draft: State, task: TaskRecord, command: ReportResult) -> None:
+    """What the result says to the log of its task (S-175)."""
+    for at_ms, text in command.logs[-LOGS_LIMIT:]:
+        draft.logs.append((task.id, at_ms or draft.now_ms, text[:LOG_CHARS_LIMIT]))
 
 
 def verdict_on_ended(task: TaskRecord, epoch: int | None) -> Verdict:

@@ -19,7 +19,14 @@ from podium.engine.identity import split_task_id
 from podium.engine.lifecycle import require_state
 from podium.engine.reach import behind
 from podium.engine.removing import takes_input
-from podium.engine.reopening import reopen_execution, require_settled, try_again
+from podium.engine.reopening import (
+    RERAN,
+    RESTARTED,
+    note_child,
+    reopen_execution,
+    require_settled,
+    try_again,
+)
 from podium.engine.schedule import await_again, locate
 from podium.engine.settle import JOINS
 from podium.engine.state import payload, want_all, want_payloads, want_task
@@ -54,7 +61,7 @@ def restart(draft: State, command: Restart) -> Asking[Outcome]:
         )
     draft.header = replace(draft.head, created_ms=draft.now_ms)
     draft.output = EMPTY
-    yield from run_whole(draft, tell=True)
+    yield from run_whole(draft, RESTARTED, tell=True)
     return Outcome(Verdict.OK)
 
 
@@ -89,18 +96,18 @@ def rerun_ended(draft: State, command: Rerun) -> Asking[None]:
         draft.header = replace(draft.head, correlation_id=command.correlation_id)
     tell = not command.by_parent
     if begin is None:
-        yield from run_whole(draft, tell=tell)
+        yield from run_whole(draft, RERAN, tell=tell)
         return
     task, place = begin
-    reset(draft, tell=tell)
+    reset(draft, RERAN, tell=tell)
     anew = make_ready(draft, place, task, command)
     draft.header = replace(draft.head, rerun=RerunRecord(key=task.key, anew=anew))
     yield from try_again(draft, "retry_children")
 
 
-def run_whole(draft: State, *, tell: bool) -> Asking[None]:
+def run_whole(draft: State, operation: str, *, tell: bool) -> Asking[None]:
     """RUNNING with nothing of the former run."""
-    reset(draft, tell=tell)
+    reset(draft, operation, tell=tell)
     draft.header = replace(
         draft.head,
         skipped=(),
@@ -110,9 +117,9 @@ def run_whole(draft: State, *, tell: bool) -> Asking[None]:
     yield from try_again(draft, "retry")
 
 
-def reset(draft: State, *, tell: bool) -> None:
+def reset(draft: State, operation: str, *, tell: bool) -> None:
     """RUNNING, a new run; what the former one noted is forgotten."""
-    reopen_execution(draft, tell=tell)
+    reopen_execution(draft, operation, tell=tell)
     draft.header = replace(
         draft.head,
         run_epoch=draft.head.run_epoch + 1,
@@ -165,6 +172,7 @@ def make_ready(draft: State, place: Place, task: TaskRecord, command: Rerun) -> 
     """False where the task itself stays and waits again: for its child, or for its members."""
     if len(command.task_ids) > 1:
         await_again(draft, place, task)
+        note_child(draft, task, RERAN)
         assert task.sub_workflow_id is not None, task.id
         draft.effects.append(
             RerunChild(

@@ -30,7 +30,7 @@ from podium.model.payload import EMPTY
 
 if TYPE_CHECKING:
     from podium.engine.graph import Graph
-    from podium.engine.transition import CancelNotice, Effect
+    from podium.engine.transition import CancelNotice, Effect, LogLine
     from podium.engine.work import Step
     from podium.model.execution import (
         BranchRecord,
@@ -120,10 +120,10 @@ class State:
 
     __slots__ = (
         "anew", "attempts", "branches", "cancels", "commands", "domains", "effects", "environment",
-        "events", "graph", "header", "input", "joins", "later", "loops", "marks", "messages", "now",
-        "now_ms", "output", "payloads_known", "removed", "stored_header", "stored_input",
-        "stored_output", "stored_variables", "system_types", "tasks", "unseen", "variables",
-        "workflow_id",
+        "events", "graph", "header", "input", "joins", "later", "logs", "loops", "marks",
+        "messages", "now", "now_ms", "output", "payloads_known", "removed", "stored_header",
+        "stored_input", "stored_output", "stored_variables", "system_types", "tasks", "unseen",
+        "variables", "workflow_id",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - all by name, what is stored and what the server is
@@ -163,6 +163,7 @@ class State:
         self.effects: list[Effect] = []
         self.events: Final = Events()
         self.cancels: list[CancelNotice] = []
+        self.logs: list[LogLine] = []
         self.commands: list[str] = []
         self.messages: dict[int, bytes] = {}
         self.marks: dict[str, tuple[SecretMark, ...]] = {}

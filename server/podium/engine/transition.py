@@ -21,7 +21,10 @@ from podium.model.execution import (
     TaskRecord,
 )
 from podium.model.payload import EMPTY, JsonValue, Payload
-from podium.model.queue import Deadline, DeadlineKind, Limits, Queue, Ready
+from podium.model.queue import Deadline, DeadlineKind, Limits, Outstanding, Queue, Ready
+
+LogLine: TypeAlias = tuple[str, int, str]
+"""(task id, epoch ms, text)."""
 
 
 class StartChild(msgspec.Struct, frozen=True, kw_only=True, tag="start_child", array_like=True):
@@ -103,10 +106,11 @@ class RerunChild(msgspec.Struct, frozen=True, kw_only=True, tag="rerun_child", a
 
 
 class ReviveParent(msgspec.Struct, frozen=True, kw_only=True, tag="revive_parent", array_like=True):
-    """Tell the parent that its child goes on."""
+    """Tell the parent that its child goes on, and by which operation: retried, restarted, reran."""
 
     parent: ParentLink
     child_id: str
+    operation: str = ""
 
 
 class CacheOutput(msgspec.Struct, frozen=True, kw_only=True, tag="cache_output", array_like=True):
@@ -176,6 +180,10 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     slots: tuple[tuple[str, Queue], ...] = ()
     """Limited tasks whose lease began: they occupy a slot until released."""
     unslotted: tuple[str, ...] = ()
+    outstanding: tuple[tuple[str, Outstanding], ...] = ()
+    """Tasks of queues that are neither ready nor ended now; `returned` = those that were."""
+    returned: tuple[str, ...] = ()
+    logs: tuple[LogLine, ...] = ()
     effects: tuple[Effect, ...] = ()
     cancels: tuple[CancelNotice, ...] = ()
     history: HistoryRow | None = None

@@ -60,6 +60,15 @@ class Ready(msgspec.Struct, frozen=True, array_like=True):
     limits: Limits = UNLIMITED
 
 
+class Outstanding(msgspec.Struct, frozen=True, array_like=True):
+    """Where a task of a queue is that is neither ready nor ended: with whom it was handed out to
+    ("leased"), behind a delay ("delayed"), or somebody completes it from outside ("awaited").
+    """
+
+    queue: Queue
+    state: Literal["leased", "delayed", "awaited"]
+
+
 class Deadline(msgspec.Struct, frozen=True, array_like=True):
     """One armed deadline; `task_id` is empty for the workflow's own."""
 

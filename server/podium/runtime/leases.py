@@ -136,6 +136,7 @@ class Leases:
             reason=result.reason,
             worker_id=holder.worker_id,
             callback_after_ms=result.callback_after_ms,
+            logs=tuple([(0, text) for text in result.logs]),
         )
         self._send(result.task_id, command, holder.worker_id, answered)
 

@@ -233,7 +233,10 @@ class Relay:
             return
         parent = effect.parent
         revive = Revive(
-            task_id=parent.task_id, run_epoch=parent.run_epoch, child_id=effect.child_id
+            task_id=parent.task_id,
+            run_epoch=parent.run_epoch,
+            child_id=effect.child_id,
+            operation=effect.operation,
         )
         self._send(parent.workflow_id, revive, errand)
 

@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 ANSWERS_WAITING_MAX: Final = 20_000
 """A worker that sends results and does not read the answers is not read further than this."""
 PINGS_UNANSWERED_MAX: Final = 2
-LOGS_OF_RESULT_MAX: Final = 10
 
 
 class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,8 +269,8 @@ class StreamHost:
         match event:
             case CreditChanged(queue):
                 self._credit_changed(queue)
-            case Reported(result, first):
-                reply = partial(self._answer, result, first=first)
+            case Reported(result, _):
+                reply = partial(self._answer, result)
                 self._leases.report(self, result, reply)
             case Extended(lease):
                 self._leases.extend(self, lease)
@@ -286,11 +285,7 @@ class StreamHost:
             case _:
                 assert_never(event)
 
-    def _answer(self, result: Result, verdict: ResultVerdict, reason: str, *, first: bool) -> None:
-        if result.logs and first and verdict is ResultVerdict.OK:
-            now_ms = self._clock.now_ms()
-            lines = [(now_ms, text) for text in result.logs[-LOGS_OF_RESULT_MAX:]]
-            self._logs(result.task_id, lines)
+    def _answer(self, result: Result, verdict: ResultVerdict, reason: str) -> None:
         self._protocol.ack(ResultAck(result.task_id, result.lease_epoch, verdict, reason))
         self._outgoing.set()
 

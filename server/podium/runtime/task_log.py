@@ -10,8 +10,10 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from podium.engine.limits import LOG_CHARS_LIMIT
 from podium.runtime.clock import spawn
 from podium.store.port import StoreError
+from podium.store.task_log import LOG_LINES_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +37,8 @@ class TaskLog:
         if len(self._writes) >= WRITES_MAX:
             self.dropped_count += len(lines)
             return
-        spawn(self._writes, self._write(task_id, lines))
+        kept = [(at_ms, text[:LOG_CHARS_LIMIT]) for at_ms, text in lines[-LOG_LINES_LIMIT:]]
+        spawn(self._writes, self._write(task_id, kept))
 
     async def drain(self) -> None:
         """Wait for what is under way."""

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from podium.store.embedded_view import EmbeddedView, Part, discount
 from podium.store.inspection import Entries
-from podium.store.port import PARTITIONS, StoreClosed, Waiting, partition_of
+from podium.store.port import Waiting, partition_of, workflow_of
 from podium.store.queue_state import is_queued, state_of
-from podium.store.queues import Queues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,35 +27,20 @@ if TYPE_CHECKING:
     from podium.store.queues import Start
 
 
-class Part:
-    """The truth about one partition's tasks."""
-
-    __slots__ = ("held", "ready", "slots")
-
-    def __init__(self) -> None:
-        self.ready: dict[str, Ready] = {}
-        self.slots: dict[str, Queue] = {}
-        self.held: dict[str, dict[str, None]] = {}
-
-
-class EmbeddedStore(ABC):
+class EmbeddedStore(EmbeddedView, ABC):
     """Base of the stores that one process holds. `now_ms` is the store's clock."""
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
-        self.now_ms: Final = now_ms
-        self.parts: list[Part] = [Part() for _ in range(PARTITIONS)]
-        self.queues: Final = Queues()
-        self.seen: dict[str, dict[tuple[str, str], int]] = {}
-        """Poll data: task type → (domain, worker) → store ms."""
+        super().__init__(now_ms)
         self._watchers: dict[str, dict[str, None]] = {}
         self._subscribers: dict[str, Deliver] = {}
-        self._open = False
 
     def rebuild(self, starts: Sequence[Start] = ()) -> None:
         """Make the queues anew from the mirrored truth."""
         ready = [each for part in self.parts for each in part.ready.values()]
         slots = [each for part in self.parts for each in part.slots.items()]
         self.queues.rebuild(ready, slots, starts)
+        self.count()
 
     def take_in(self, commit: Commit) -> None:
         """Mirror a commit that succeeded."""
@@ -63,6 +48,7 @@ class EmbeddedStore(ABC):
         for task_id in commit.unready:
             self._take_unready(part, task_id)
         for ready in commit.ready:
+            self.ready_counts[ready.queue] += ready.task_id not in part.ready
             part.ready[ready.task_id] = ready
         for task_id in commit.unslotted:
             self._take_unslotted(part, task_id)
@@ -73,6 +59,15 @@ class EmbeddedStore(ABC):
             self._take_unheld(part, incarnation, task_id)
         for incarnation, task_id in commit.held:
             part.held.setdefault(incarnation, {})[task_id] = None
+        self._take_outstanding(part, commit)
+
+    def _take_outstanding(self, part: Part, commit: Commit) -> None:
+        for task_id in commit.returned:
+            self._take_returned(part, task_id)
+        for task_id, outstanding in commit.outstanding:
+            self._take_returned(part, task_id)
+            part.outstanding[task_id] = outstanding
+            self.outstanding[outstanding] += 1
 
     def take_out(self, workflow_id: str) -> None:
         """Mirror the removal of an execution."""
@@ -85,6 +80,8 @@ class EmbeddedStore(ABC):
         for incarnation, tasks in list(part.held.items()):
             for task_id in [each for each in tasks if each.startswith(prefix)]:
                 self._take_unheld(part, incarnation, task_id)
+        for task_id in [each for each in part.outstanding if each.startswith(prefix)]:
+            self._take_returned(part, task_id)
         self._watchers.pop(workflow_id, None)
 
     @property
@@ -95,14 +92,16 @@ class EmbeddedStore(ABC):
     def watchers(self, workflow_id: str) -> tuple[str, ...]:
         return tuple(self._watchers.get(workflow_id, ()))
 
-    def check_open(self) -> None:
-        if not self._open:
-            raise StoreClosed("expected an open store, found it closed: call open() first")
-
     def _take_unready(self, part: Part, task_id: str) -> None:
         ready = part.ready.pop(task_id, None)
         if ready is not None:
+            discount(self.ready_counts, ready.queue)
             self.queues.drop(task_id, ready.queue)
+
+    def _take_returned(self, part: Part, task_id: str) -> None:
+        outstanding = part.outstanding.pop(task_id, None)
+        if outstanding is not None:
+            discount(self.outstanding, outstanding)
 
     def _take_unslotted(self, part: Part, task_id: str) -> None:
         queue = part.slots.pop(task_id, None)
@@ -117,8 +116,7 @@ class EmbeddedStore(ABC):
                 del part.held[incarnation]
 
     def _part_of(self, task_id: str) -> Part:
-        """A task id is `<workflow id>.<key>.<attempt>`."""
-        return self.parts[partition_of(task_id.rsplit(".", 2)[0])]
+        return self.parts[partition_of(workflow_of(task_id))]
 
     # Queues
 
@@ -170,18 +168,6 @@ class EmbeddedStore(ABC):
             results.append(self.queues.advance(each.queue, each.limits, now_ms))
         return results
 
-    async def queue_size(self, queue: Queue) -> int:
-        self.check_open()
-        return self.queues.size(queue)
-
-    async def poll_seen(self, queue: Queue, worker_id: str) -> None:
-        self.check_open()
-        self.seen.setdefault(queue.task_type, {})[queue.domain, worker_id] = self.now_ms()
-
-    async def poll_data(self, task_type: str) -> dict[tuple[str, str], int]:
-        self.check_open()
-        return dict(self.seen.get(task_type, {}))
-
     # The truth
 
     async def ready(self, partitions: Sequence[int]) -> list[Ready]:
@@ -221,11 +207,13 @@ class EmbeddedStore(ABC):
             for task_id in tasks
             if task_id.startswith(prefix)
         ]
+        outstanding = sorted(each for each in part.outstanding if each.startswith(prefix))
         due, outbox = self.beside(workflow_id, limit)
         return Entries(
             ready=tuple(part.ready[each] for each in islice(ready, most)),
             slots=tuple((each, part.slots[each]) for each in islice(slots, most)),
             held=tuple((incarnation, each) for each, incarnation in islice(sorted(held), most)),
+            outstanding=tuple((each, part.outstanding[each]) for each in islice(outstanding, most)),
             due=tuple(due),
             outbox=outbox,
         )
@@ -233,8 +221,9 @@ class EmbeddedStore(ABC):
     async def owners(self, partition: int) -> list[str]:
         self.check_open()
         part = self.parts[partition]
-        tasks = {*part.ready, *part.slots, *(each for held in part.held.values() for each in held)}
-        return sorted({task_id.rsplit(".", 2)[0] for task_id in tasks} | self.due_owners(partition))
+        held = (each for tasks in part.held.values() for each in tasks)
+        tasks = {*part.ready, *part.slots, *part.outstanding, *held}
+        return sorted({workflow_of(task_id) for task_id in tasks} | self.due_owners(partition))
 
     async def queue_state(self, queue: Queue, limits: Limits) -> QueueState:
         self.check_open()

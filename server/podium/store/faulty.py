@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         WantResult,
     )
     from podium.store.port_starts import Idempotency
+    from podium.store.queue_view import OutstandingCount, PendingTask, QueueCount, Rebuilt
 
 T = TypeVar("T")
 
@@ -189,6 +190,28 @@ class FaultyStore:
     async def release(self, releases: Sequence[Release]) -> list[PushResult | None]:
         return await self._call("release", lambda: self._store.release(releases))
 
+    async def task_types(self) -> list[str]:
+        return await self._call("task_types", self._store.task_types)
+
+    async def queue_counts(self, task_type: str) -> list[QueueCount]:
+        return await self._call("queue_counts", lambda: self._store.queue_counts(task_type))
+
+    async def outstanding_counts(self) -> list[OutstandingCount]:
+        return await self._call("outstanding_counts", self._store.outstanding_counts)
+
+    async def pending(
+        self, partition: int, task_type: str, after: str, limit: int
+    ) -> list[PendingTask]:
+        return await self._call(
+            "pending", lambda: self._store.pending(partition, task_type, after, limit)
+        )
+
+    async def unqueued(self, partition: int, task_type: str) -> list[Ready]:
+        return await self._call("unqueued", lambda: self._store.unqueued(partition, task_type))
+
+    async def rebuild_queue(self, task_type: str) -> list[Rebuilt]:
+        return await self._call("rebuild_queue", lambda: self._store.rebuild_queue(task_type))
+
     async def queue_size(self, queue: Queue) -> int:
         return await self._call("queue_size", lambda: self._store.queue_size(queue))
 
@@ -254,8 +277,8 @@ class FaultyStore:
     async def registry_generation(self) -> int:
         return await self._call("registry_generation", self._store.registry_generation)
 
-    async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> None:
-        await self._call("add_logs", lambda: self._store.add_logs(task_id, logs))
+    async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> bool:
+        return await self._call("add_logs", lambda: self._store.add_logs(task_id, logs))
 
     async def logs(self, task_id: str) -> list[tuple[int, str]]:
         return await self._call("logs", lambda: self._store.logs(task_id))

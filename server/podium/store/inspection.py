@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from podium.model.queue import Deadline, Queue, Ready
+from podium.model.queue import Deadline, Outstanding, Queue, Ready
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,7 @@ class Entries(msgspec.Struct, frozen=True, kw_only=True):
     slots: tuple[tuple[str, Queue], ...] = ()
     held: tuple[tuple[str, str], ...] = ()
     """(incarnation, task id)."""
+    outstanding: tuple[tuple[str, Outstanding], ...] = ()
     due: tuple[Deadline, ...] = ()
     outbox: int = 0
     """Effects that wait to be carried out, of all incarnations."""

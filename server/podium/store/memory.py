@@ -25,7 +25,9 @@ from podium.store.port import (
     Loaded,
     OutboxEntry,
     partition_of,
+    workflow_of,
 )
+from podium.store.task_log import LOG_LINES_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -133,6 +135,8 @@ class MemoryStore(EmbeddedStore):
             self._idempotency[stored.idempotency] = commit.workflow_id
         self._put_due(commit)
         self.take_in(commit)
+        for task_id, at_ms, text in commit.logs:
+            self._put_logs(task_id, [(at_ms, text)])
         self._drop_outbox(partition_of(commit.workflow_id), commit.outbox_done)
         outbox = self._put_outbox(commit)
         return Committed(stored.version, outbox, self.watchers(commit.workflow_id))
@@ -291,6 +295,7 @@ class MemoryStore(EmbeddedStore):
         self._members[incarnation] = now_ms
         for name in [each for each, kept in self._cached.items() if kept[1] <= now_ms]:
             del self._cached[name]
+        self.forget_seen()
         return Heartbeat(now_ms, dict(self._members))
 
     async def forget(self, incarnation: str, seen_ms: int | None = None) -> None:
@@ -335,9 +340,17 @@ class MemoryStore(EmbeddedStore):
         self.check_open()
         return self._generation
 
-    async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> None:
+    async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> bool:
         self.check_open()
-        self._logs.setdefault(task_id, []).extend(logs)
+        if workflow_of(task_id) not in self.executions:
+            return False
+        self._put_logs(task_id, logs)
+        return True
+
+    def _put_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> None:
+        kept = self._logs.setdefault(task_id, [])
+        kept.extend(logs)
+        del kept[:-LOG_LINES_LIMIT]
 
     async def logs(self, task_id: str) -> list[tuple[int, str]]:
         self.check_open()

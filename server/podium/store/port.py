@@ -16,10 +16,12 @@ from zlib import crc32
 
 import msgspec
 
-from podium.model.queue import UNLIMITED, Deadline, LeaseKind, Limits, Queue, Ready
+from podium.model.queue import UNLIMITED, Deadline, LeaseKind, Limits, Outstanding, Queue, Ready
 from podium.store.audit import AuditTrail
 from podium.store.inspection import Inspection
 from podium.store.port_starts import Idempotency, StartStore
+from podium.store.queue_view import QueueView
+from podium.store.task_log import TaskLogs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +47,11 @@ def partition_of(workflow_id: str) -> int:
     if len(workflow_id) == UUID_LENGTH and workflow_id[0] in HEX and workflow_id[1] in HEX:
         return int(workflow_id[:2], 16)
     return crc32(workflow_id.encode("utf-8", "surrogatepass")) & 255
+
+
+def workflow_of(task_id: str) -> str:
+    """A task id is `<workflow id>.<key>.<attempt>`."""
+    return task_id.rsplit(".", 2)[0]
 
 
 class StoreError(Exception):
@@ -89,6 +96,11 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     held: tuple[tuple[str, str], ...] = ()
     """(incarnation, task id)."""
     unheld: tuple[tuple[str, str], ...] = ()
+    outstanding: tuple[tuple[str, Outstanding], ...] = ()
+    """Tasks of queues that are neither ready nor ended; `returned` = those that are no more."""
+    returned: tuple[str, ...] = ()
+    logs: tuple[tuple[str, int, str], ...] = ()
+    """(task id, epoch ms, text)."""
     outbox: tuple[bytes, ...] = ()
     """Effects, kept under `incarnation` until done; sequences are given by the store, ascending."""
     incarnation: str = ""
@@ -224,7 +236,7 @@ class DefinitionRow(msgspec.Struct, frozen=True):
     value: bytes
 
 
-class Store(StartStore, Inspection, AuditTrail, Protocol):
+class Store(QueueView, TaskLogs, StartStore, Inspection, AuditTrail, Protocol):
     """All verbs. Incarnation = one life of a server process."""
 
     @property
@@ -315,16 +327,6 @@ class Store(StartStore, Inspection, AuditTrail, Protocol):
         """Free slots; each answer as push_assign for the queue's head, None for an empty queue."""
         ...
 
-    async def queue_size(self, queue: Queue) -> int: ...
-
-    async def poll_seen(self, queue: Queue, worker_id: str) -> None:
-        """Note that a worker asked for this queue now (poll data)."""
-        ...
-
-    async def poll_data(self, task_type: str) -> dict[tuple[str, str], int]:
-        """(domain, worker) → store ms last seen."""
-        ...
-
     # Time, effects, members
     async def due(self, partitions: Sequence[int], until_ms: int, limit: int) -> list[DueEntry]:
         """Deadlines ≤ until_ms of these partitions, earliest first."""
@@ -351,7 +353,7 @@ class Store(StartStore, Inspection, AuditTrail, Protocol):
         """
         ...
 
-    # Watchers, definitions, logs
+    # Watchers, definitions
     async def watch(self, workflow_id: str, server: str, *, on: bool) -> None: ...
 
     async def put_definition(self, row: DefinitionRow, *, overwrite: bool) -> bool:
@@ -371,10 +373,6 @@ class Store(StartStore, Inspection, AuditTrail, Protocol):
     async def registry_generation(self) -> int:
         """Rises with each put or delete of a definition (UNCOUNTED excepted)."""
         ...
-
-    async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> None: ...
-
-    async def logs(self, task_id: str) -> list[tuple[int, str]]: ...
 
     # Bus (loses anything, keeps nothing)
     async def publish(self, server: str, message: bytes) -> None: ...

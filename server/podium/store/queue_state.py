@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from podium.model.queue import Queue
+from podium.store.domain_queue import DomainQueue
 from podium.store.inspection import QueueState
-from podium.store.queues import DomainQueue
+from podium.store.queue_view import QueueCount, Want
 
 if TYPE_CHECKING:
-    from podium.model.queue import Limits, Queue
+    from podium.model.queue import Limits
     from podium.store.queues import Queues
 
 SLOT_HOLDERS_TOLD: Final = 10
@@ -44,3 +46,28 @@ def is_queued(queues: Queues, task_id: str, queue: Queue) -> bool:
         return flight.domain == queue.domain
     here = of.domains.get(queue.domain)
     return here is not None and task_id in here.places
+
+
+def counts_of(queues: Queues, task_type: str, now_ms: int) -> list[QueueCount]:
+    """Of each domain of a type that is used, in order."""
+    of = queues.find(task_type)
+    if of is None:
+        return []
+    of.expire(now_ms)
+    return [
+        QueueCount(
+            queue=Queue(task_type, name),
+            ready=len(each.places),
+            claimed=each.flying,
+            oldest_ms=each.oldest_ms(),
+            wants=tuple(sorted(Want(*wish, count) for wish, count in each.wishes.items())),
+        )
+        for name, each in sorted(of.used())
+    ]
+
+
+def places_of(queues: Queues, task_type: str) -> list[tuple[str, Queue]]:
+    """Tasks in their places, claimed ones not among them."""
+    of = queues.find(task_type)
+    domains = {} if of is None else of.domains
+    return [(each, Queue(task_type, name)) for name in domains for each in domains[name].places]

@@ -10,22 +10,18 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from podium.model.queue import LeaseKind, Queue
+from podium.model.queue import Queue
+from podium.store.domain_queue import DomainQueue
 from podium.store.port import CLAIM_MS, Assigned, Claim, Waiting, WantResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from podium.model.queue import Limits, Ready
+    from podium.store.domain_queue import Wish
     from podium.store.port import PushResult
-
-Wish = tuple[str, LeaseKind]
-"""(server, kind)."""
-STALE_HEAP_FACTOR: Final = 4
-"""A heap is made anew when it holds this many times more entries than tasks (and is not tiny)."""
-STALE_HEAP_MIN: Final = 64
 
 
 class Start(NamedTuple):
@@ -46,66 +42,6 @@ class Flight:
         self.score = score
         """None = it is in no queue: nothing returns when the claim ends."""
         self.until_ms = until_ms
-
-
-class DomainQueue:
-    """Ready tasks of one domain in order, and who waits for them."""
-
-    __slots__ = ("_heap", "_serial", "flying", "places", "served", "wishes")
-
-    def __init__(self) -> None:
-        self.places: dict[str, int] = {}
-        """Task id → score; the heap may hold more."""
-        self.flying = 0
-        self._heap: list[tuple[int, str]] = []
-        self.wishes: dict[Wish, int] = {}
-        self.served: dict[Wish, int] = {}
-        """When each was served last, as a rising number: who waited longest is first."""
-        self._serial = 0
-
-    def place(self, task_id: str, score: int) -> None:
-        if self.places.get(task_id) != score:
-            self.places[task_id] = score
-            heapq.heappush(self._heap, (score, task_id))
-            self._tidy()
-
-    def head(self) -> tuple[int, str] | None:
-        """(score, task id) of the first; equal scores go by id."""
-        heap = self._heap
-        while heap:
-            score, task_id = heap[0]
-            if self.places.get(task_id) == score:
-                return score, task_id
-            heapq.heappop(heap)
-        return None
-
-    def drop(self, task_id: str) -> None:
-        if self.places.pop(task_id, None) is not None:
-            self._tidy()
-
-    @property
-    def entries(self) -> int:
-        """Of the heap, outdated ones included."""
-        return len(self._heap)
-
-    def _tidy(self) -> None:
-        if len(self._heap) > STALE_HEAP_FACTOR * len(self.places) + STALE_HEAP_MIN:
-            self._heap = [(score, each) for each, score in self.places.items()]
-            heapq.heapify(self._heap)
-
-    def longest_waiting(self) -> Wish | None:
-        """Whose turn it is; among those never served, who asked first."""
-        return min(self.wishes, key=lambda wish: self.served.get(wish, 0), default=None)
-
-    def serve(self, wish: Wish) -> None:
-        self._serial += 1
-        self.served[wish] = self._serial
-
-    def forget(self, server: str) -> None:
-        for wish in [each for each in self.wishes if each[0] == server]:
-            del self.wishes[wish]
-        for wish in [each for each in self.served if each[0] == server]:
-            del self.served[wish]
 
 
 class TypeQueue:
@@ -177,6 +113,14 @@ class TypeQueue:
     def taken(self) -> int:
         """Slots in use by leases and claims."""
         return len(self.slots) + len(self.flights) - self._flying_slots
+
+    def used(self) -> Iterable[tuple[str, DomainQueue]]:
+        """Domains in which something is queued, claimed or waited for."""
+        return (
+            (name, each)
+            for name, each in self.domains.items()
+            if each.places or each.flying or each.wishes
+        )
 
     def flight_end(self) -> int:
         """When the first claim ends; 0 without claims."""
@@ -320,9 +264,14 @@ class Queues:
                 each.forget(server)
 
     def size(self, queue: Queue) -> int:
-        """Ready and claimed tasks of one queue."""
-        each = self._of(queue).domain(queue.domain)
-        return len(each.places) + each.flying
+        """Ready and claimed tasks of one queue; asking makes none."""
+        of = self._types.get(queue.task_type)
+        each = of.domains.get(queue.domain) if of is not None else None
+        return 0 if each is None else len(each.places) + each.flying
+
+    def types(self) -> list[str]:
+        """Task types in whose queues something is, or is waited for."""
+        return [name for name, of in self._types.items() if any(of.used())]
 
     def find(self, task_type: str) -> TypeQueue | None:
         """All queues of a type, None where nothing is known of it."""

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from podium.model.queue import Deadline, DeadlineKind, Queue, Ready
-from podium.store.embedded import Part
+from podium.model.queue import Deadline, DeadlineKind, Outstanding, Queue, Ready
+from podium.store.embedded_view import Part
 from podium.store.port import (
     PARTITIONS,
     Capabilities,
@@ -29,6 +29,7 @@ from podium.store.port import (
     StoreFull,
     partition_of,
 )
+from podium.store.queue_view import POLL_DATA_MS
 from podium.store.queues import Start
 from podium.store.sqlite_beside import SqliteBeside
 from podium.store.sqlite_commit import (
@@ -36,6 +37,7 @@ from podium.store.sqlite_commit import (
     FIND,
     HEADER_FIELD,
     HELD,
+    OUTSTANDING,
     READY,
     SLOT,
     AlreadyThere,
@@ -57,6 +59,7 @@ NAMES_MAX: Final = 500
 PURGE_MS: Final = 60_000
 READIES: Final = msgspec.msgpack.Decoder(Ready)
 QUEUES: Final = msgspec.msgpack.Decoder(Queue)
+OUTSTANDINGS: Final = msgspec.msgpack.Decoder(Outstanding)
 
 
 REMOVE: Final = (
@@ -137,6 +140,8 @@ class SqliteStore(SqliteBeside):
                 part.ready[task_id] = READIES.decode(value)
             elif kind == SLOT:
                 part.slots[task_id] = QUEUES.decode(value)
+            elif kind == OUTSTANDING:
+                part.outstanding[task_id] = OUTSTANDINGS.decode(value)
             else:
                 part.held.setdefault(kind.removeprefix(HELD), {})[task_id] = None
 
@@ -378,10 +383,12 @@ class SqliteStore(SqliteBeside):
         if now_ms - self._purged_ms < PURGE_MS:
             return
         self._purged_ms = now_ms
+        self.forget_seen()
         with suppress(StoreFull), self.file.write() as connection:
             connection.execute("DELETE FROM tombstone WHERE until_ms <= ?", (now_ms,))
             connection.execute("DELETE FROM start WHERE until_ms <= ?", (now_ms,))
             connection.execute("DELETE FROM cached WHERE until_ms <= ?", (now_ms,))
+            connection.execute("DELETE FROM seen WHERE at_ms <= ?", (now_ms - POLL_DATA_MS,))
 
 
 def _among(partitions: Sequence[int]) -> str:

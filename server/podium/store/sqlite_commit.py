@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 import msgspec
 
 from podium.store.port import HISTORY_ROWS_LIMIT, Committed, Conflict, Exists, partition_of
+from podium.store.task_log import LOG_LINES_LIMIT
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,6 +34,7 @@ HEADER_FIELD: Final = "h"
 READY: Final = "ready"
 SLOT: Final = "slot"
 HELD: Final = "held:"
+OUTSTANDING: Final = "out"
 """Kinds of marks; held is followed by the incarnation."""
 ENCODE: Final = msgspec.msgpack.Encoder().encode
 
@@ -55,6 +57,11 @@ PUT_HISTORY: Final = "INSERT OR REPLACE INTO history VALUES (?, ?, ?)"
 TRIM_HISTORY: Final = "DELETE FROM history WHERE n = ? AND position = ?"
 PUT_EFFECT: Final = "INSERT INTO outbox VALUES (?, ?, ?, ?, ?)"
 DROP_EFFECT: Final = "DELETE FROM outbox WHERE sequence = ? AND incarnation = ? AND partition = ?"
+PUT_LOG: Final = "INSERT INTO log (task, at_ms, text) VALUES (?, ?, ?)"
+TRIM_LOG: Final = (
+    "DELETE FROM log WHERE task = ?1 AND id <="
+    " (SELECT id FROM log WHERE task = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)"
+)
 PUT_START: Final = "INSERT INTO start VALUES (?, ?, ?)"
 FIND_TOMBSTONE: Final = "SELECT until_ms FROM tombstone WHERE id = ?"
 
@@ -116,6 +123,7 @@ class Batch:
         self._history: list[tuple[int, int, bytes]] = []
         self._effects: list[tuple[int, int, str, int, bytes]] = []
         self._effects_done: list[tuple[int, str, int]] = []
+        self._logs: list[tuple[str, int, str]] = []
 
     def add(self, commit: Commit) -> CommitResult:
         """Decide one commit. `watchers` of the answer are the caller's."""
@@ -135,6 +143,8 @@ class Batch:
         self._take_fields(n, commit)
         self._take_due(n, commit)
         self._take_entries(n, commit)
+        self._take_outstanding(n, commit)
+        self._logs += commit.logs
         if commit.history is not None:
             self._history.append((n, commit.history_position, commit.history))
         if commit.idempotency is not None:
@@ -229,6 +239,12 @@ class Batch:
         for incarnation, task_id in commit.held:
             marks[n, task_id, HELD + incarnation] = b""
 
+    def _take_outstanding(self, n: int, commit: Commit) -> None:
+        for task_id in commit.returned:
+            self._marks[n, task_id, OUTSTANDING] = None
+        for task_id, outstanding in commit.outstanding:
+            self._marks[n, task_id, OUTSTANDING] = ENCODE(outstanding)
+
     def _take_key(self, n: int, workflow_id: str, key: Idempotency) -> None:
         self._keys[key.name, key.key] = workflow_id
         row = self._new.get(n)
@@ -270,6 +286,9 @@ class Batch:
             many(PUT_KEY, keys)
         if starts:
             many(PUT_START, starts)
+        if self._logs:
+            many(PUT_LOG, self._logs)
+            many(TRIM_LOG, {(task_id, LOG_LINES_LIMIT) for task_id, _, _ in self._logs})
 
     def _write_executions(self) -> None:
         changed: list[tuple[int, bool, bytes | None, int]] = []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from podium.store.port import StoreClosed, StoreFull, StoreUnavailable
 from podium.store.sqlite_errors import translate
+from podium.store.sqlite_migrate import add_functions
 from podium.store.sqlite_schema import MIGRATIONS, SCHEMA, SCHEMA_VERSION
 from podium.store.wal_frames import PAGE_BYTES
 
@@ -68,6 +69,7 @@ def _take(connection: sqlite3.Connection, path: Path) -> None:
             f"found {version}: it was written by a newer Podium, use that one"
         )
     if version < SCHEMA_VERSION:
+        add_functions(connection)
         for statement in _missing(version):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")

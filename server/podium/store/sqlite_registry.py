@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from podium.store.embedded import EmbeddedStore
-from podium.store.port import UNCOUNTED, DefinitionRow
-from podium.store.sqlite_commit import FIND_KEY
+from podium.store.port import UNCOUNTED, DefinitionRow, partition_of, workflow_of
+from podium.store.sqlite_commit import FIND_KEY, PUT_LOG, TRIM_LOG
 from podium.store.sqlite_file import SqliteFile
 from podium.store.sync_child import SyncCall, SyncChild
+from podium.store.task_log import LOG_LINES_LIMIT
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,6 +26,7 @@ PUT_CACHED: Final = (
     " WHERE excluded.at_ms >= cached.at_ms"
 )
 CACHED: Final = "SELECT value FROM cached WHERE name = ? AND at_ms > ? AND until_ms > ?"
+EXISTS: Final = "SELECT 1 FROM execution WHERE partition = ? AND id = ?"
 
 Row = tuple[str, str, int, bytes]
 
@@ -131,14 +133,18 @@ class SqliteRegistry(EmbeddedStore):
         rows: list[tuple[bytes]] = self.file.read(CACHED, name, after_ms, self.now_ms())
         return rows[0][0] if rows else None
 
-    async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> None:
+    async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> bool:
         await self.prepared()
-        with self.file.write() as connection:
-            connection.executemany(
-                "INSERT INTO log (task, at_ms, text) VALUES (?, ?, ?)",
-                [(task_id, at_ms, text) for at_ms, text in logs],
-            )
-        await self.file.durable()
+        workflow_id = workflow_of(task_id)
+        if not self.file.read(EXISTS, partition_of(workflow_id), workflow_id):
+            return False
+        if logs:
+            with self.file.write() as connection:
+                rows = [(task_id, at_ms, text) for at_ms, text in logs]
+                connection.executemany(PUT_LOG, rows)
+                connection.execute(TRIM_LOG, (task_id, LOG_LINES_LIMIT))
+            await self.file.durable()
+        return True
 
     async def logs(self, task_id: str) -> list[tuple[int, str]]:
         self.check_open()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 
 ARCHIVE: Final = """CREATE TABLE archive (id TEXT PRIMARY KEY, archived_ms INTEGER NOT NULL,
     value BLOB NOT NULL)"""
@@ -66,5 +66,9 @@ SCHEMA: Final = (
     *CACHED,
     *AUDIT,
 )
-MIGRATIONS: Final = {1: (ARCHIVE,), 2: CACHED, 3: AUDIT}
-"""Schema version → what makes it the next one."""
+MARK_OUTSTANDING: Final = """INSERT OR REPLACE INTO mark
+    SELECT f.n, task_id_of(f.value), 'out', outstanding_of(f.value)
+    FROM field f JOIN execution e ON e.n = f.n
+    WHERE e.running AND f.name GLOB 't:*' AND outstanding_of(f.value) IS NOT NULL"""
+MIGRATIONS: Final = {1: (ARCHIVE,), 2: CACHED, 3: AUDIT, 4: (MARK_OUTSTANDING,)}
+"""Schema version → what makes it the next one; functions: sqlite_migrate.py."""

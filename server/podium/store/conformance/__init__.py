@@ -18,6 +18,7 @@ from podium.store.conformance import (
     queues,
     registry,
     starts,
+    view,
 )
 
 if TYPE_CHECKING:
@@ -34,4 +35,5 @@ CHECKS: Final[tuple[Callable[[Subject], Awaitable[None]], ...]] = (
     *cached.CHECKS,
     *inspection.CHECKS,
     *admission.CHECKS,
+    *view.CHECKS,
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from podium.model.queue import UNLIMITED, Deadline, Limits, Queue
+from podium.model.queue import UNLIMITED, Deadline, Limits, Outstanding, Queue
 from podium.store.audit import AuditEntry, AuditQuery
 from podium.store.conformance.subject import (
     NEIGHBOUR,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from podium.store.conformance.subject import Subject
 
 FAR: Final = 10**15
+LEASED: Final = Outstanding(QUEUE, "leased")
 
 
 async def entries_tell_what_stands_beside_an_execution(subject: Subject) -> None:
@@ -44,6 +45,7 @@ async def entries_tell_what_stands_beside_an_execution(subject: Subject) -> None
             ready=(ready(2), ready(0)),
             slots=((task(4), QUEUE), (task(3), QUEUE)),
             held=((SERVER, task(4)), (OTHER, task(3))),
+            outstanding=((task(4), LEASED), (task(3), LEASED)),
             outbox=(b"a", b"b"),
             incarnation=SERVER,
         ),
@@ -56,6 +58,7 @@ async def entries_tell_what_stands_beside_an_execution(subject: Subject) -> None
         ready=(ready(0), ready(2)),
         slots=((task(3), QUEUE), (task(4), QUEUE)),
         held=((OTHER, task(3)), (SERVER, task(4))),
+        outstanding=((task(3), LEASED), (task(4), LEASED)),
         due=(soon, late),
         outbox=2,
     )

@@ -1,4 +1,4 @@
-"""Conformance: definitions and their generation, logs, the bus."""
+"""Conformance: definitions and their generation, the bus."""
 
 # ruff: noqa: D103, PLR2004 - the name of a check is its sentence, an expected number the statement
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from podium.store.conformance.subject import OTHER, SERVER, task
+from podium.store.conformance.subject import OTHER, SERVER
 from podium.store.port import DefinitionRow
 
 if TYPE_CHECKING:
@@ -60,15 +60,6 @@ async def the_generation_rises_with_each_change(subject: Subject) -> None:
     assert await store.get_definition("workflow", "order", None) is None
 
 
-async def logs_are_kept_in_order(subject: Subject) -> None:
-    store = subject.store
-    await store.add_logs(task(0), [(5, "first"), (3, "second")])
-    await store.add_logs(task(1), [(1, "other")])
-    await store.add_logs(task(0), [(4, "third \N{SNOWMAN}")])
-    assert await store.logs(task(0)) == [(5, "first"), (3, "second"), (4, "third \N{SNOWMAN}")]
-    assert await store.logs(task(2)) == []
-
-
 async def the_bus_delivers_to_its_subscriber_alone(subject: Subject) -> None:
     store = subject.store
     messages: list[bytes] = []
@@ -94,6 +85,5 @@ CHECKS: Final = (
     a_definition_is_overwritten_only_when_asked,
     definitions_are_listed_by_name_and_version,
     the_generation_rises_with_each_change,
-    logs_are_kept_in_order,
     the_bus_delivers_to_its_subscriber_alone,
 )

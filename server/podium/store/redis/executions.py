@@ -14,8 +14,9 @@ from podium.store.port import (
     Loaded,
     partition_of,
 )
-from podium.store.redis.linked import Linked
 from podium.store.redis.scripts import COMMIT, KEEP, REMOVE, TOMBSTONE
+from podium.store.redis.types import TypeNotes
+from podium.store.task_log import LOG_LINES_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,9 +30,10 @@ BETWEEN: Final = "\0"
 """Neither a workflow id nor a task id nor a kind holds it."""
 VERSION: Final = b".v"
 PART_NAMES: Final = ("due", "ready", "slot", "held", "ob", "open", "ids")
+COUNT_NAMES: Final = ("out", "outn")
 
 
-class Executions(Linked):
+class Executions(TypeNotes):
     """Part of the Redis store; see store/port.py."""
 
     def __init__(self, link: Link, keys: Keys) -> None:
@@ -56,6 +58,7 @@ class Executions(Linked):
 
     async def commit(self, commits: Sequence[Commit]) -> list[CommitResult]:
         """One pipeline per node; a node carries out its share in the order of the batch."""
+        await self.note_types(each.queue for commit in commits for each in commit.ready)
         prepared = [self._prepare(commit) for commit in commits]
         answers = await self._link.send([command for command, _ in prepared])
         return [
@@ -91,18 +94,22 @@ class Executions(Linked):
             HISTORY_ROWS_LIMIT,
             "" if commit.history is None else commit.history_position,
             row,
+            LOG_LINES_LIMIT,
         ]
         _put(arguments, 1, commit.read_on_conflict)
         _put(arguments, 2, _pairs((n, v) for n, v in commit.fields.items() if v is not None))
         _put(arguments, 1, [n for n, v in commit.fields.items() if v is None])
         _put_entries(arguments, commit, sequences)
+        logged = list(dict.fromkeys(task_id for task_id, _, _ in commit.logs))
+        _put(arguments, 3, _lines(commit, logged))
         keys = self._of(commit.workflow_id)
         if keyed is not None:
             keys.append(self._keys.idempotency(commit.workflow_id, keyed.name, keyed.key))
+        keys.extend(self._keys.log(task_id) for task_id in logged)
         return self._link.call(COMMIT, keys, *arguments), sequences
 
     def _of(self, workflow_id: str) -> list[str]:
-        """x y due ready slot held ob open ids tomb watch."""
+        """x y due ready slot held ob open ids tomb watch out outn log."""
         partition = partition_of(workflow_id)
         return [
             self._keys.execution(workflow_id, "x"),
@@ -110,6 +117,8 @@ class Executions(Linked):
             *(self._keys.partition(partition, name) for name in PART_NAMES),
             self._keys.execution(workflow_id, "tomb"),
             self._keys.execution(workflow_id, "watch"),
+            *(self._keys.partition(partition, name) for name in COUNT_NAMES),
+            self._keys.execution(workflow_id, "log"),
         ]
 
     async def remove(
@@ -122,8 +131,7 @@ class Executions(Linked):
     ) -> bool:
         logged = self._keys.execution(workflow_id, "log")
         execution = self._keys.execution(workflow_id, "x")
-        keyed, found = await self._link.send((("HGET", execution, ".i"), ("SMEMBERS", logged)))
-        tasks = cast("set[bytes]", found)
+        keyed = await self._link.one(("HGET", execution, ".i"))
         keys = [*self._of(workflow_id), self._keys.execution(workflow_id, "arc")]
         if isinstance(keyed, bytes):
             name, key = msgspec.msgpack.decode(keyed, type=tuple[str, str])
@@ -139,7 +147,8 @@ class Executions(Linked):
                 archive or b"",
             )
         )
-        if removed and tasks:
+        if removed:  # nothing is logged any more
+            tasks = cast("set[bytes]", await self._link.one(("SMEMBERS", logged)))
             gone = [self._keys.log(each.decode()) for each in tasks]
             await self._link.one(("DEL", logged, *gone))
         return bool(removed)
@@ -209,6 +218,17 @@ def _put_entries(arguments: list[Argument], commit: Commit, sequences: Sequence[
         _pairs((f"{commit.incarnation}\0{number}", begin + effect) for number, effect in effects),
     )
     _put(arguments, 1, [f"{server}\0{number}" for server, number in commit.outbox_done])
+    _put(arguments, 1, commit.returned)
+    _put(arguments, 2, _pairs((task_id, ENCODE(each)) for task_id, each in commit.outstanding))
+
+
+def _lines(commit: Commit, logged: Sequence[str]) -> list[Argument]:
+    """Which of the logs, whose, what."""
+    return [
+        part
+        for task_id, at_ms, text in commit.logs
+        for part in (logged.index(task_id) + 1, task_id, ENCODE((at_ms, text)))
+    ]
 
 
 def _result(commit: Commit, answer: object, sequences: tuple[int, ...]) -> CommitResult:

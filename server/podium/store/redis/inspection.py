@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import msgspec
 
-from podium.model.queue import Deadline, Queue, Ready
+from podium.model.queue import Deadline, Outstanding, Queue, Ready
 from podium.store.audit import AUDIT_ROWS_LIMIT, AuditRow
 from podium.store.codec import HEADER_FIELD
 from podium.store.inspection import Entries as Beside
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 READY: Final = msgspec.msgpack.Decoder(Ready)
 QUEUES: Final = msgspec.msgpack.Decoder(Queue)
+OUTSTANDING: Final = msgspec.msgpack.Decoder(Outstanding)
 Row: TypeAlias = tuple[int, tuple[str, ...], bytes]
 """When, which names, what."""
 ROWS: Final = msgspec.msgpack.Decoder(Row)
@@ -37,7 +38,7 @@ class Inspection(Queues):
 
     async def entries(self, workflow_id: str, limit: int) -> Beside:
         partition = partition_of(workflow_id)
-        ready, slots, held, effects = await self._tables(partition)
+        ready, slots, held, outstanding, effects = await self._tables(partition)
         key = self._keys.partition(partition, "due")
         due = _deadlines(await self._link.one(("ZRANGE", key, 0, -1, "WITHSCORES")))
         most = limit or None
@@ -45,6 +46,9 @@ class Inspection(Queues):
             ready=tuple(READY.decode(each) for _, each in _own(ready, workflow_id)[:most]),
             slots=tuple((t, QUEUES.decode(each)) for t, each in _own(slots, workflow_id)[:most]),
             held=tuple((each.decode(), t) for t, each in _own(held, workflow_id)[:most]),
+            outstanding=tuple(
+                (t, OUTSTANDING.decode(each)) for t, each in _own(outstanding, workflow_id)[:most]
+            ),
             due=tuple(each for owner, each in due if owner == workflow_id)[:most],
             outbox=sum(_owner(each) == workflow_id for each in effects.values()),
         )
@@ -145,8 +149,8 @@ class Inspection(Queues):
         ]
 
     async def _tables(self, partition: int) -> list[dict[bytes, bytes]]:
-        """ready, slot, held, ob."""
-        names = ("ready", "slot", "held", "ob")
+        """ready, slot, held, out, ob."""
+        names = ("ready", "slot", "held", "out", "ob")
         answers = await self._link.send(
             [("HGETALL", self._keys.partition(partition, name)) for name in names]
         )

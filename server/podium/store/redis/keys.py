@@ -35,7 +35,7 @@ class Keys:
         self.members = f"{prefix}{{srv}}alive"
 
     def partition(self, number: int, name: str) -> str:
-        """`due`, `ready`, `slot`, `held`, `ob`, `open` or `ids` of a partition."""
+        """`due`, `ready`, `slot`, `held`, `ob`, `open`, `ids`, `out` or `outn` of a partition."""
         return self._tags[number] + name
 
     def part_of(self, workflow_id: str, name: str) -> str:
@@ -63,6 +63,11 @@ class Keys:
 
     def cached(self, name: str) -> str:
         return f"{self._prefix}{{c:{_safe(name)}}}"
+
+    @property
+    def types(self) -> str:
+        """Task types whose queues were ever used."""
+        return f"{self._prefix}{{srv}}types"
 
     def wishes(self, server: str) -> str:
         """Queues in which a server ever waited."""

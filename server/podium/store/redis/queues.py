@@ -8,9 +8,20 @@ import msgspec
 
 from podium.model.queue import Queue, Ready
 from podium.store.port import Assigned, Claim, Waiting, WantResult
+from podium.store.queue_view import POLL_DATA_MS
 from podium.store.redis.keys import execution_of
-from podium.store.redis.linked import Linked
-from podium.store.redis.scripts import ADMIT, FREE, PUSH, RELEASE, SEEN, SETTLE, UNCLAIM, WANT
+from podium.store.redis.scripts import (
+    ADMIT,
+    FREE,
+    POLLED,
+    PUSH,
+    RELEASE,
+    SEEN,
+    SETTLE,
+    UNCLAIM,
+    WANT,
+)
+from podium.store.redis.types import TypeNotes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +37,7 @@ NOTED_MAX: Final = 100_000
 DOMAINS_TRIES: Final = 5
 
 
-class Queues(Linked):
+class Queues(TypeNotes):
     """Part of the Redis store; see store/port.py."""
 
     def __init__(self, link: Link, keys: Keys) -> None:
@@ -41,6 +52,7 @@ class Queues(Linked):
         self._domains: dict[str, tuple[str, ...]] = {}
 
     async def push_assign(self, pushes: Sequence[Ready]) -> list[PushResult]:
+        await self.note_types(each.queue for each in pushes)
         claimant = self._claimant()
         answers = await self._link.send([self._push(each, claimant) for each in pushes])
         return [
@@ -63,6 +75,7 @@ class Queues(Linked):
         self, server: str, queue: Queue, count: int, *, kind: LeaseKind, limits: Limits
     ) -> WantResult:
         if count and (server, queue) not in self._noted:
+            await self.note_types((queue,))
             await self._link.one(("SADD", self._keys.wishes(server), _packed(queue)))
             if len(self._noted) > NOTED_MAX:
                 self._noted.clear()
@@ -181,14 +194,17 @@ class Queues(Linked):
         return cast("int", placed) + claimed.count(domain)
 
     async def poll_seen(self, queue: Queue, worker_id: str) -> None:
+        await self.note_types((queue,))
         key = self._keys.type(queue.task_type, "p")
         field = f"{queue.domain}\0{worker_id}"
         await self._link.one(self._link.call(SEEN, [key], self.now(), field))
 
     async def poll_data(self, task_type: str) -> dict[tuple[str, str], int]:
-        found = await self._link.one(("HGETALL", self._keys.type(task_type, "p")))
+        key = self._keys.type(task_type, "p")
+        call = self._link.call(POLLED, [key], self.now(), POLL_DATA_MS)
+        flat = cast("list[bytes]", await self._link.one(call))
         seen: dict[tuple[str, str], int] = {}
-        for name, at_ms in cast("dict[bytes, bytes]", found).items():
+        for name, at_ms in zip(flat[::2], flat[1::2], strict=True):
             domain, _, worker_id = name.decode().partition("\0")
             seen[domain, worker_id] = int(at_ms)
         return seen

@@ -9,7 +9,8 @@ import msgspec
 from podium.store.port import UNCOUNTED, DefinitionRow
 from podium.store.redis.keys import execution_of
 from podium.store.redis.linked import Linked
-from podium.store.redis.scripts import DEFINE, LATEST, UNDEFINE
+from podium.store.redis.scripts import DEFINE, LATEST, LOG, UNDEFINE
+from podium.store.task_log import LOG_LINES_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,13 +66,14 @@ class Definitions(Linked):
         found = cast("bytes | None", await self._link.one(("GET", self._keys.generation)))
         return int(found or 0)
 
-    async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> None:
-        if logs:
-            logged = self._keys.execution(execution_of(task_id), "log")
-            lines = [ENCODE(each) for each in logs]
-            await self._link.send(
-                (("SADD", logged, task_id), ("RPUSH", self._keys.log(task_id), *lines))
-            )
+    async def add_logs(self, task_id: str, logs: Sequence[tuple[int, str]]) -> bool:
+        workflow_id = execution_of(task_id)
+        keys = [self._keys.execution(workflow_id, kind) for kind in ("x", "log")]
+        lines = [ENCODE(each) for each in logs]
+        call = self._link.call(
+            LOG, [*keys, self._keys.log(task_id)], LOG_LINES_LIMIT, task_id, *lines
+        )
+        return bool(await self._link.one(call))
 
     async def logs(self, task_id: str) -> list[tuple[int, str]]:
         command = ("LRANGE", self._keys.log(task_id), 0, -1)

@@ -40,6 +40,10 @@ UNCLAIM: Final = _script("unclaim")
 STATE: Final = _script("state", queue=True)
 AUDIT: Final = _script("audit")
 SEEN: Final = _script("seen")
+POLLED: Final = _script("polled")
+LOG: Final = _script("log")
+COUNT: Final = _script("count", queue=True)
+PLACE: Final = _script("place")
 BEAT: Final = _script("beat")
 FORGET: Final = _script("forget")
 DEFINE: Final = _script("define")
@@ -60,6 +64,10 @@ ALL: Final = (
     STATE,
     AUDIT,
     SEEN,
+    POLLED,
+    LOG,
+    COUNT,
+    PLACE,
     BEAT,
     FORGET,
     DEFINE,

@@ -8,11 +8,11 @@ from podium.store.port import Capabilities, StoreUnavailable
 from podium.store.redis.bus import Bus
 from podium.store.redis.entries import Entries
 from podium.store.redis.executions import Executions
-from podium.store.redis.inspection import Inspection
 from podium.store.redis.keys import Keys
 from podium.store.redis.link import Link
 from podium.store.redis.registry import Definitions
 from podium.store.redis.suitability import inspect
+from podium.store.redis.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from podium.store.redis.address import Address
 
 
-class RedisStore(Executions, Entries, Inspection, Definitions, Bus):
+class RedisStore(Executions, Entries, View, Definitions, Bus):
     """See store/port.py."""
 
     def __init__(

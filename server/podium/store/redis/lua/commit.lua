@@ -1,15 +1,17 @@
 -- One atomic change of one execution.
--- KEYS: x y due ready slot held ob open ids tomb watch [idem]
+-- KEYS: x y due ready slot held ob open ids tomb watch out outn log [idem] [l of tasks with lines]
 -- ARGV: workflow id, version seen, "1" while it runs, strategy of the key ("" = none), name and key,
---   rows of history kept, position ("" = no row), row, then sections of a count and so many items:
+--   rows of history kept, position ("" = no row), row, log lines kept of a task, then sections of a
+--   count and so many items:
 --   fields read on conflict; field, value; deleted fields; disarmed; ms, armed; unready;
 --   task, ready; unslotted; task, slot; task, unheld incarnation; task, held incarnation;
---   outbox field, effect; outbox fields done
+--   outbox field, effect; outbox fields done; returned; task, outstanding; number of l, task, line
 -- Answer: {"stored", version, watchers...} | {"exists", workflow id}
 --   | {"conflict", version, "1" = tombstoned, fields read...}
 local x, workflow = KEYS[1], ARGV[1]
-local CHUNK = 1000
-local at = 8
+local CHUNK = 996
+local at = 9
+local keyed = ARGV[4] ~= ''
 
 local function each_chunk(count, call)
   local first = at + 1
@@ -40,8 +42,8 @@ if version == '0' then
   if redis.call('EXISTS', KEYS[10]) == 1 then
     return {'conflict', version, '1'}
   end
-  if KEYS[12] then
-    local recorded = redis.call('GET', KEYS[12])
+  if keyed then
+    local recorded = redis.call('GET', KEYS[15])
     local counts = ARGV[4] ~= 'FAIL_ON_RUNNING'
     if recorded and (counts or redis.call('SISMEMBER', KEYS[8], recorded) == 1) then
       return {'exists', recorded}
@@ -49,8 +51,8 @@ if version == '0' then
   end
   redis.call('ZADD', KEYS[9], 0, workflow)
 end
-if KEYS[12] then
-  redis.call('SET', KEYS[12], workflow)
+if keyed then
+  redis.call('SET', KEYS[15], workflow)
   redis.call('HSET', x, '.i', ARGV[5])
 end
 
@@ -84,6 +86,37 @@ end)
 each_chunk(section(2), function(first, last) redis.call('HMSET', KEYS[6], unpack(ARGV, first, last)) end)
 each_chunk(section(2), function(first, last) redis.call('HMSET', KEYS[7], unpack(ARGV, first, last)) end)
 each_chunk(section(1), function(first, last) redis.call('HDEL', KEYS[7], unpack(ARGV, first, last)) end)
+
+local function returned(task)
+  local former = redis.call('HGET', KEYS[12], task)
+  if former then
+    redis.call('HDEL', KEYS[12], task)
+    if redis.call('HINCRBY', KEYS[13], former, -1) <= 0 then
+      redis.call('HDEL', KEYS[13], former)
+    end
+  end
+end
+
+each_chunk(section(1), function(first, last)
+  for item = first, last do
+    returned(ARGV[item])
+  end
+end)
+each_chunk(section(2), function(first, last)
+  for item = first, last, 2 do
+    returned(ARGV[item])
+    redis.call('HSET', KEYS[12], ARGV[item], ARGV[item + 1])
+    redis.call('HINCRBY', KEYS[13], ARGV[item + 1], 1)
+  end
+end)
+each_chunk(section(3), function(first, last)
+  for item = first, last, 3 do
+    local lines = KEYS[(keyed and 15 or 14) + tonumber(ARGV[item])]
+    redis.call('SADD', KEYS[14], ARGV[item + 1])
+    redis.call('RPUSH', lines, ARGV[item + 2])
+    redis.call('LTRIM', lines, '-' .. ARGV[9], -1)
+  end
+end)
 if ARGV[7] ~= '' then
   redis.call('ZADD', KEYS[2], ARGV[7], ARGV[8])
   local kept = tonumber(ARGV[7]) - tonumber(ARGV[6])

@@ -1,5 +1,5 @@
 -- Deletes an execution at a version, with all its entries, and leaves a tombstone.
--- KEYS: x y due ready slot held ob open ids tomb watch arc [idem]
+-- KEYS: x y due ready slot held ob open ids tomb watch out outn log arc [idem]
 -- ARGV: workflow id, version seen, ms at which the tombstone ends, "1" with an archive, archive
 -- Answer: 1, or 0 where another version is stored or effects wait
 local workflow = ARGV[1]
@@ -31,15 +31,24 @@ for number = 4, 6 do
     end
   end
 end
+for _, task in ipairs(redis.call('HKEYS', KEYS[12])) do
+  if begins(task, workflow .. '.') then
+    local outstanding = redis.call('HGET', KEYS[12], task)
+    redis.call('HDEL', KEYS[12], task)
+    if redis.call('HINCRBY', KEYS[13], outstanding, -1) <= 0 then
+      redis.call('HDEL', KEYS[13], outstanding)
+    end
+  end
+end
 redis.call('SREM', KEYS[8], workflow)
 redis.call('ZREM', KEYS[9], workflow)
 redis.call('SET', KEYS[10], '1')
 redis.call('PEXPIREAT', KEYS[10], ARGV[3])
 if ARGV[4] == '1' then
-  redis.call('SET', KEYS[12], ARGV[5])
+  redis.call('SET', KEYS[15], ARGV[5])
 end
-if KEYS[13] and redis.call('GET', KEYS[13]) == workflow then
-  redis.call('DEL', KEYS[13])
+if KEYS[16] and redis.call('GET', KEYS[16]) == workflow then
+  redis.call('DEL', KEYS[16])
 end
 redis.call('DEL', x, KEYS[2], KEYS[11])
 return 1
