@@ -27,7 +27,8 @@ if _version_not_supported:
 
 
 class EventServiceStub:
-    """Manages event handlers. Podium does not serve it yet.
+    """Keeps event handlers. Podium stores them, checks them and reads them back; it does not act on
+    them yet, since it consumes no events.
     """
 
     def __init__(self, channel):
@@ -64,14 +65,24 @@ class EventServiceStub:
 
 
 class EventServiceServicer:
-    """Manages event handlers. Podium does not serve it yet.
+    """Keeps event handlers. Podium stores them, checks them and reads them back; it does not act on
+    them yet, since it consumes no events.
     """
 
     def AddEventHandler(self, request, context):
         """Adds a handler.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the handler is stored.
+        - INVALID_ARGUMENT: no handler, no name, an event that is not <provider>:<queue>, a condition
+        that does not parse, no actions or over 100, an action without its details, a typed message,
+        numbers that are not finite; the text names each place.
+        - ALREADY_EXISTS: a handler has this name.
+        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+        flight (1,000), or the store is full; the text names the limit.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether the change was
+        made is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -81,7 +92,16 @@ class EventServiceServicer:
         """Overwrites a handler.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the handler is stored.
+        - INVALID_ARGUMENT: no handler, no name, an event that is not <provider>:<queue>, a condition
+        that does not parse, no actions or over 100, an action without its details, a typed message,
+        numbers that are not finite; the text names each place.
+        - NOT_FOUND: no handler has this name.
+        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+        flight (1,000), or the store is full; the text names the limit.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether the change was
+        made is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,7 +111,14 @@ class EventServiceServicer:
         """Removes a handler.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the handler is gone.
+        - INVALID_ARGUMENT: no name, or one over its limit.
+        - NOT_FOUND: no handler has this name.
+        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+        flight (1,000), or the store is full; the text names the limit.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether the change was
+        made is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -101,7 +128,12 @@ class EventServiceServicer:
         """Streams all handlers.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the stream has ended; handlers come by name.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
+        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+        flight (1,000), or the store is full; the text names the limit.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,7 +143,12 @@ class EventServiceServicer:
         """Streams the handlers of one event.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the stream has ended; handlers come by name.
+        - INVALID_ARGUMENT: no event.
+        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+        flight (1,000), or the store is full; the text names the limit.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,7 +191,8 @@ def add_EventServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventService:
-    """Manages event handlers. Podium does not serve it yet.
+    """Keeps event handlers. Podium stores them, checks them and reads them back; it does not act on
+    them yet, since it consumes no events.
     """
 
     @staticmethod

@@ -28,7 +28,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EventServiceStub:
-    """Manages event handlers. Podium does not serve it yet."""
+    """Keeps event handlers. Podium stores them, checks them and reads them back; it does not act on
+    them yet, since it consumes no events.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -38,71 +40,145 @@ class EventServiceStub:
     """Adds a handler.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the handler is stored.
+    - INVALID_ARGUMENT: no handler, no name, an event that is not <provider>:<queue>, a condition
+      that does not parse, no actions or over 100, an action without its details, a typed message,
+      numbers that are not finite; the text names each place.
+    - ALREADY_EXISTS: a handler has this name.
+    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+      flight (1,000), or the store is full; the text names the limit.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether the change was
+      made is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     UpdateEventHandler: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.UpdateEventHandlerRequest, _event_service_pb2.UpdateEventHandlerResponse]
     """Overwrites a handler.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the handler is stored.
+    - INVALID_ARGUMENT: no handler, no name, an event that is not <provider>:<queue>, a condition
+      that does not parse, no actions or over 100, an action without its details, a typed message,
+      numbers that are not finite; the text names each place.
+    - NOT_FOUND: no handler has this name.
+    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+      flight (1,000), or the store is full; the text names the limit.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether the change was
+      made is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     RemoveEventHandler: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.RemoveEventHandlerRequest, _event_service_pb2.RemoveEventHandlerResponse]
     """Removes a handler.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the handler is gone.
+    - INVALID_ARGUMENT: no name, or one over its limit.
+    - NOT_FOUND: no handler has this name.
+    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+      flight (1,000), or the store is full; the text names the limit.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether the change was
+      made is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetEventHandlers: _grpc.UnaryStreamMultiCallable[_event_service_pb2.GetEventHandlersRequest, _event_pb2.EventHandler]
     """Streams all handlers.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the stream has ended; handlers come by name.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
+    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+      flight (1,000), or the store is full; the text names the limit.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetEventHandlersForEvent: _grpc.UnaryStreamMultiCallable[_event_service_pb2.GetEventHandlersForEventRequest, _event_pb2.EventHandler]
     """Streams the handlers of one event.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the stream has ended; handlers come by name.
+    - INVALID_ARGUMENT: no event.
+    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+      flight (1,000), or the store is full; the text names the limit.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
 
 @_typing.type_check_only
 class EventServiceAsyncStub(EventServiceStub):
-    """Manages event handlers. Podium does not serve it yet."""
+    """Keeps event handlers. Podium stores them, checks them and reads them back; it does not act on
+    them yet, since it consumes no events.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     AddEventHandler: _aio.UnaryUnaryMultiCallable[_event_service_pb2.AddEventHandlerRequest, _event_service_pb2.AddEventHandlerResponse]  # type: ignore[assignment]
     """Adds a handler.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the handler is stored.
+    - INVALID_ARGUMENT: no handler, no name, an event that is not <provider>:<queue>, a condition
+      that does not parse, no actions or over 100, an action without its details, a typed message,
+      numbers that are not finite; the text names each place.
+    - ALREADY_EXISTS: a handler has this name.
+    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+      flight (1,000), or the store is full; the text names the limit.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether the change was
+      made is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     UpdateEventHandler: _aio.UnaryUnaryMultiCallable[_event_service_pb2.UpdateEventHandlerRequest, _event_service_pb2.UpdateEventHandlerResponse]  # type: ignore[assignment]
     """Overwrites a handler.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the handler is stored.
+    - INVALID_ARGUMENT: no handler, no name, an event that is not <provider>:<queue>, a condition
+      that does not parse, no actions or over 100, an action without its details, a typed message,
+      numbers that are not finite; the text names each place.
+    - NOT_FOUND: no handler has this name.
+    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+      flight (1,000), or the store is full; the text names the limit.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether the change was
+      made is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     RemoveEventHandler: _aio.UnaryUnaryMultiCallable[_event_service_pb2.RemoveEventHandlerRequest, _event_service_pb2.RemoveEventHandlerResponse]  # type: ignore[assignment]
     """Removes a handler.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the handler is gone.
+    - INVALID_ARGUMENT: no name, or one over its limit.
+    - NOT_FOUND: no handler has this name.
+    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+      flight (1,000), or the store is full; the text names the limit.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether the change was
+      made is unknown.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetEventHandlers: _aio.UnaryStreamMultiCallable[_event_service_pb2.GetEventHandlersRequest, _event_pb2.EventHandler]  # type: ignore[assignment]
     """Streams all handlers.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the stream has ended; handlers come by name.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
+    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+      flight (1,000), or the store is full; the text names the limit.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetEventHandlersForEvent: _aio.UnaryStreamMultiCallable[_event_service_pb2.GetEventHandlersForEventRequest, _event_pb2.EventHandler]  # type: ignore[assignment]
     """Streams the handlers of one event.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the stream has ended; handlers come by name.
+    - INVALID_ARGUMENT: no event.
+    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+      flight (1,000), or the store is full; the text names the limit.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Manages event handlers. Podium does not serve it yet."""
+    """Keeps event handlers. Podium stores them, checks them and reads them back; it does not act on
+    them yet, since it consumes no events.
+    """
 
     @_abc_1.abstractmethod
     def AddEventHandler(
@@ -113,7 +189,16 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         """Adds a handler.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the handler is stored.
+        - INVALID_ARGUMENT: no handler, no name, an event that is not <provider>:<queue>, a condition
+          that does not parse, no actions or over 100, an action without its details, a typed message,
+          numbers that are not finite; the text names each place.
+        - ALREADY_EXISTS: a handler has this name.
+        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+          flight (1,000), or the store is full; the text names the limit.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether the change was
+          made is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -125,7 +210,16 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         """Overwrites a handler.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the handler is stored.
+        - INVALID_ARGUMENT: no handler, no name, an event that is not <provider>:<queue>, a condition
+          that does not parse, no actions or over 100, an action without its details, a typed message,
+          numbers that are not finite; the text names each place.
+        - NOT_FOUND: no handler has this name.
+        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+          flight (1,000), or the store is full; the text names the limit.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether the change was
+          made is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -137,7 +231,14 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         """Removes a handler.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the handler is gone.
+        - INVALID_ARGUMENT: no name, or one over its limit.
+        - NOT_FOUND: no handler has this name.
+        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+          flight (1,000), or the store is full; the text names the limit.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether the change was
+          made is unknown.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -149,7 +250,12 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams all handlers.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the stream has ended; handlers come by name.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
+        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+          flight (1,000), or the store is full; the text names the limit.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -161,7 +267,12 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams the handlers of one event.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the stream has ended; handlers come by name.
+        - INVALID_ARGUMENT: no event.
+        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+          flight (1,000), or the store is full; the text names the limit.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

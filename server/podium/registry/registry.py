@@ -95,6 +95,11 @@ class Registry:
         self._graphs: OrderedDict[str, Graph] = OrderedDict()
         self._stored_digests: OrderedDict[str, None] = OrderedDict()
 
+    @property
+    def fault(self) -> Fault | None:
+        """Judges programs; None where nobody can."""
+        return self._fault
+
     async def refresh(self) -> None:
         """Forget what may be outdated: another server changed a definition."""
         generation = await self._store.registry_generation()
