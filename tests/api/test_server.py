@@ -16,7 +16,7 @@ from podium.conductor import execution_pb2 as execution
 from podium.conductor import request_pb2 as request
 from podium.conductor import task_service_pb2 as task
 from podium.model.definition import WorkflowDef, WorkflowTask
-from tests.api.calls import EVENTS, TASKS, WORKFLOWS, refusal
+from tests.api.calls import WORKFLOWS, refusal
 from tests.api.edge import Edge
 
 ONE = WorkflowDef(name="one", tasks=[WorkflowTask(name="a", task_reference_name="a")])
@@ -72,10 +72,6 @@ async def test_health_is_told_for_each_service_and_watched_until_the_stop() -> N
     [
         f"{WORKFLOWS}Search",
         f"{WORKFLOWS}SearchV2",
-        f"{TASKS}GetQueueInfo",
-        f"{TASKS}AddLog",
-        f"{EVENTS}AddEventHandler",
-        f"{EVENTS}GetEventHandlers",
     ],
 )
 async def test_a_method_that_is_not_served_says_so_by_name(path: str) -> None:

@@ -40,12 +40,18 @@ STATUSES: Final[Mapping[int, TaskStatus]] = {
 
 
 class TaskService:
-    """Served: Poll, BatchPoll, UpdateTask, GetTask."""
+    """Poll, BatchPoll, UpdateTask, GetTask; `others` are methods that stand in other modules."""
 
     def __init__(
-        self, *, tasks: WorkerTasks, messages: ExecutionMessages, message_bytes_max: int
+        self,
+        *,
+        tasks: WorkerTasks,
+        messages: ExecutionMessages,
+        message_bytes_max: int,
+        others: Mapping[str, Served],
     ) -> None:
         self._tasks = tasks
+        self._others = others
         self._messages = messages
         self._message_bytes_max = message_bytes_max
 
@@ -58,6 +64,7 @@ class TaskService:
                 "BatchPoll": Served(self.batch_poll, pb.BatchPollRequest),
                 "UpdateTask": Served(self.update_task, task_service_pb2.UpdateTaskRequest),
                 "GetTask": Served(self.get_task, pb.GetTaskRequest),
+                **self._others,
             },
         )
 

@@ -14,13 +14,15 @@ from grpc_reflection.v1alpha import reflection
 from podium.api.admin_audit import AdminAudit
 from podium.api.admin_explain import AdminExplain
 from podium.api.admin_mend import AdminMend
+from podium.api.admin_queues import QueueAdmin
 from podium.api.admin_service import AdminService
 from podium.api.admin_values import AdminValues
 from podium.api.admin_view import AdminView
 from podium.api.auditing import Auditor
 from podium.api.call_counts import CallCounts
-from podium.api.conductor_events import event_handler
+from podium.api.conductor_events import EventService
 from podium.api.conductor_metadata import MetadataService
+from podium.api.conductor_queues import LogMethods, QueueMethods
 from podium.api.conductor_tasks import TaskService
 from podium.api.conductor_workflows import WorkflowService as ConductorWorkflows
 from podium.api.execute_calls import ExecuteCalls
@@ -35,8 +37,11 @@ from podium.api.workflow_service import WorkflowService
 from podium.app.definitions import Definitions
 from podium.app.execute import Execute
 from podium.app.executions import Executions
+from podium.app.pending import PendingTasks
+from podium.app.queues import TaskQueues
 from podium.app.removal import Removal
 from podium.app.start import StartWorkflow
+from podium.app.task_logs import TaskLogs
 from podium.app.tasks import WorkerTasks
 from podium.app.trial import Trials
 from podium.app.update import Updates
@@ -46,6 +51,7 @@ from podium.conductor import (
     task_service_pb2,
     workflow_service_pb2,
 )
+from podium.registry.event_handlers import EventHandlers
 from podium.v1 import admin_pb2, metadata_pb2, worker_pb2, worker_pb2_grpc, workflow_pb2
 
 if TYPE_CHECKING:
@@ -108,10 +114,11 @@ def build_server(  # noqa: PLR0913 - all but two by name, each a part that may b
                 tasks=WorkerTasks(services),
                 messages=messages,
                 message_bytes_max=admission.message_bytes_max,
+                others=task_methods(services),
             ).handler(),
             MetadataService(services.registry).handler(),
             JsonMetadataService(Definitions(services.registry)).handler(),
-            event_handler(),
+            event_handler(services),
             WorkflowService(
                 starts=starts,
                 executions=executions,
@@ -138,6 +145,7 @@ def admin_handler(
         **AdminMend(services, removal).served(),
         **AdminView(services, worker_service.views).served(),
         **AdminValues(services.vault).served(),
+        **QueueAdmin(TaskQueues(services), PendingTasks(services)).served(),
     }
     return AdminService(services.parking, others).handler()
 
@@ -149,6 +157,19 @@ def execute_calls(services: Services, starts: StartWorkflow) -> ExecuteCalls:
         trials=Trials(services, starts),
         updates=Updates(services),
     )
+
+
+def event_handler(services: Services) -> grpc.GenericRpcHandler:
+    """EventService."""
+    return EventService(EventHandlers(services.store, services.registry.fault)).handler()
+
+
+def task_methods(services: Services) -> dict[str, Served]:
+    """Methods of TaskService that have files of their own."""
+    return {
+        **LogMethods(TaskLogs(services)).served(),
+        **QueueMethods(TaskQueues(services)).served(),
+    }
 
 
 def anonymous() -> str:

@@ -473,8 +473,9 @@ class QueueAllInfoResponse(_message.Message):
         SIZE_FIELD_NUMBER: _builtins.int
         UACKED_FIELD_NUMBER: _builtins.int
         size: _builtins.int
+        """Tasks that no worker has yet."""
         uacked: _builtins.int
-        """Handed out and not acknowledged."""
+        """Tasks that workers have."""
         def __init__(
             self,
             *,

@@ -28,8 +28,8 @@ if _version_not_supported:
 
 
 class TaskServiceStub:
-    """Hands tasks to polling workers and takes their results. Podium serves Poll, BatchPoll, UpdateTask
-    and GetTask; workers that can stream use podium.v1.WorkerService.
+    """Hands tasks to polling workers, takes their results, and shows logs and queues. Workers that can
+    stream use podium.v1.WorkerService. Podium does not serve Search and SearchV2.
     """
 
     def __init__(self, channel):
@@ -96,8 +96,8 @@ class TaskServiceStub:
 
 
 class TaskServiceServicer:
-    """Hands tasks to polling workers and takes their results. Podium serves Poll, BatchPoll, UpdateTask
-    and GetTask; workers that can stream use podium.v1.WorkerService.
+    """Hands tasks to polling workers, takes their results, and shows logs and queues. Workers that can
+    stream use podium.v1.WorkerService. Podium does not serve Search and SearchV2.
     """
 
     def Poll(self, request, context):
@@ -160,20 +160,36 @@ class TaskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AddLog(self, request, context):
-        """Adds a line to a task's log.
+        """Adds a line to a task's log, whether the task has ended or not. The newest 1,000 lines of a
+        task are kept; of a line its first 16,384 characters. It returns once the line is durably
+        stored.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the line is kept.
+        - INVALID_ARGUMENT: no task id, or no line.
+        - NOT_FOUND: no task has this id, or its execution was removed.
+        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+        flight (1,000), or the store is full; the text names the limit.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether the line is kept
+        is unknown, and repeating the call may keep it twice.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTaskLogs(self, request, context):
-        """Reads a task's log.
+        """Reads a task's log: what AddLog added, what results and streams brought, what Podium says
+        itself of a child that goes on. Where the lines together are over 8 MiB, the oldest are left
+        out. An archived execution has no logs.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the lines in the order they came; none is no error.
+        - INVALID_ARGUMENT: no task id.
+        - NOT_FOUND: no task has this id.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,30 +212,44 @@ class TaskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetQueueSizesForTasks(self, request, context):
-        """Counts waiting tasks of some types.
+        """Counts the tasks that no worker has yet, of some types without a domain: ready ones and those
+        behind a delay (S-558). podium.v1.AdminService/ListQueues tells more, and of domains.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: each type that was named, once; a type that nobody knows has 0.
+        - INVALID_ARGUMENT: over 1,000 types, or a name that is empty or over its limit.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetQueueInfo(self, request, context):
-        """Counts waiting tasks of all queues.
+        """Counts the tasks that no worker has yet, of all queues. A queue is named by its task type, in a
+        domain by domain:type.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: all queues in which something is, or for which workers asked within a day.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetQueueAllInfo(self, request, context):
-        """Describes all queues.
+        """Describes all queues, on every store. A queue has one shard, "a".
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the queues that GetQueueInfo names.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -312,8 +342,8 @@ def add_TaskServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TaskService:
-    """Hands tasks to polling workers and takes their results. Podium serves Poll, BatchPoll, UpdateTask
-    and GetTask; workers that can stream use podium.v1.WorkerService.
+    """Hands tasks to polling workers, takes their results, and shows logs and queues. Workers that can
+    stream use podium.v1.WorkerService. Podium does not serve Search and SearchV2.
     """
 
     @staticmethod

@@ -29,8 +29,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TaskServiceStub:
-    """Hands tasks to polling workers and takes their results. Podium serves Poll, BatchPoll, UpdateTask
-    and GetTask; workers that can stream use podium.v1.WorkerService.
+    """Hands tasks to polling workers, takes their results, and shows logs and queues. Workers that can
+    stream use podium.v1.WorkerService. Podium does not serve Search and SearchV2.
     """
 
     @_typing.overload
@@ -85,16 +85,32 @@ class TaskServiceStub:
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     AddLog: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.AddLogRequest, _task_service_pb2.AddLogResponse]
-    """Adds a line to a task's log.
+    """Adds a line to a task's log, whether the task has ended or not. The newest 1,000 lines of a
+    task are kept; of a line its first 16,384 characters. It returns once the line is durably
+    stored.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the line is kept.
+    - INVALID_ARGUMENT: no task id, or no line.
+    - NOT_FOUND: no task has this id, or its execution was removed.
+    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+      flight (1,000), or the store is full; the text names the limit.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether the line is kept
+      is unknown, and repeating the call may keep it twice.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetTaskLogs: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskLogsRequest, _task_service_pb2.GetTaskLogsResponse]
-    """Reads a task's log.
+    """Reads a task's log: what AddLog added, what results and streams brought, what Podium says
+    itself of a child that goes on. Where the lines together are over 8 MiB, the oldest are left
+    out. An archived execution has no logs.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the lines in the order they came; none is no error.
+    - INVALID_ARGUMENT: no task id.
+    - NOT_FOUND: no task has this id.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]
     """Reads one attempt of a task.
@@ -109,22 +125,36 @@ class TaskServiceStub:
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetQueueSizesForTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.QueueSizesRequest, _task_service_pb2.QueueSizesResponse]
-    """Counts waiting tasks of some types.
+    """Counts the tasks that no worker has yet, of some types without a domain: ready ones and those
+    behind a delay (S-558). podium.v1.AdminService/ListQueues tells more, and of domains.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: each type that was named, once; a type that nobody knows has 0.
+    - INVALID_ARGUMENT: over 1,000 types, or a name that is empty or over its limit.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetQueueInfo: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.QueueInfoRequest, _task_service_pb2.QueueInfoResponse]
-    """Counts waiting tasks of all queues.
+    """Counts the tasks that no worker has yet, of all queues. A queue is named by its task type, in a
+    domain by domain:type.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: all queues in which something is, or for which workers asked within a day.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetQueueAllInfo: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.QueueAllInfoRequest, _task_service_pb2.QueueAllInfoResponse]
-    """Describes all queues.
+    """Describes all queues, on every store. A queue has one shard, "a".
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the queues that GetQueueInfo names.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     Search: _grpc.UnaryUnaryMultiCallable[_search_pb2.Request, _task_service_pb2.TaskSummarySearchResult]
     """Searches tasks; summaries.
@@ -141,8 +171,8 @@ class TaskServiceStub:
 
 @_typing.type_check_only
 class TaskServiceAsyncStub(TaskServiceStub):
-    """Hands tasks to polling workers and takes their results. Podium serves Poll, BatchPoll, UpdateTask
-    and GetTask; workers that can stream use podium.v1.WorkerService.
+    """Hands tasks to polling workers, takes their results, and shows logs and queues. Workers that can
+    stream use podium.v1.WorkerService. Podium does not serve Search and SearchV2.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -194,16 +224,32 @@ class TaskServiceAsyncStub(TaskServiceStub):
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     AddLog: _aio.UnaryUnaryMultiCallable[_task_service_pb2.AddLogRequest, _task_service_pb2.AddLogResponse]  # type: ignore[assignment]
-    """Adds a line to a task's log.
+    """Adds a line to a task's log, whether the task has ended or not. The newest 1,000 lines of a
+    task are kept; of a line its first 16,384 characters. It returns once the line is durably
+    stored.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the line is kept.
+    - INVALID_ARGUMENT: no task id, or no line.
+    - NOT_FOUND: no task has this id, or its execution was removed.
+    - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+      flight (1,000), or the store is full; the text names the limit.
+    - UNAVAILABLE: the server is stopping, or its store does not answer; whether the line is kept
+      is unknown, and repeating the call may keep it twice.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetTaskLogs: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskLogsRequest, _task_service_pb2.GetTaskLogsResponse]  # type: ignore[assignment]
-    """Reads a task's log.
+    """Reads a task's log: what AddLog added, what results and streams brought, what Podium says
+    itself of a child that goes on. Where the lines together are over 8 MiB, the oldest are left
+    out. An archived execution has no logs.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the lines in the order they came; none is no error.
+    - INVALID_ARGUMENT: no task id.
+    - NOT_FOUND: no task has this id.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]  # type: ignore[assignment]
     """Reads one attempt of a task.
@@ -218,22 +264,36 @@ class TaskServiceAsyncStub(TaskServiceStub):
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetQueueSizesForTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.QueueSizesRequest, _task_service_pb2.QueueSizesResponse]  # type: ignore[assignment]
-    """Counts waiting tasks of some types.
+    """Counts the tasks that no worker has yet, of some types without a domain: ready ones and those
+    behind a delay (S-558). podium.v1.AdminService/ListQueues tells more, and of domains.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: each type that was named, once; a type that nobody knows has 0.
+    - INVALID_ARGUMENT: over 1,000 types, or a name that is empty or over its limit.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetQueueInfo: _aio.UnaryUnaryMultiCallable[_task_service_pb2.QueueInfoRequest, _task_service_pb2.QueueInfoResponse]  # type: ignore[assignment]
-    """Counts waiting tasks of all queues.
+    """Counts the tasks that no worker has yet, of all queues. A queue is named by its task type, in a
+    domain by domain:type.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: all queues in which something is, or for which workers asked within a day.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetQueueAllInfo: _aio.UnaryUnaryMultiCallable[_task_service_pb2.QueueAllInfoRequest, _task_service_pb2.QueueAllInfoResponse]  # type: ignore[assignment]
-    """Describes all queues.
+    """Describes all queues, on every store. A queue has one shard, "a".
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: the queues that GetQueueInfo names.
+    - INVALID_ARGUMENT: the bytes are no message of this type.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     Search: _aio.UnaryUnaryMultiCallable[_search_pb2.Request, _task_service_pb2.TaskSummarySearchResult]  # type: ignore[assignment]
     """Searches tasks; summaries.
@@ -249,8 +309,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """
 
 class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Hands tasks to polling workers and takes their results. Podium serves Poll, BatchPoll, UpdateTask
-    and GetTask; workers that can stream use podium.v1.WorkerService.
+    """Hands tasks to polling workers, takes their results, and shows logs and queues. Workers that can
+    stream use podium.v1.WorkerService. Podium does not serve Search and SearchV2.
     """
 
     @_abc_1.abstractmethod
@@ -324,10 +384,19 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.AddLogRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.AddLogResponse, _abc.Awaitable[_task_service_pb2.AddLogResponse]]:
-        """Adds a line to a task's log.
+        """Adds a line to a task's log, whether the task has ended or not. The newest 1,000 lines of a
+        task are kept; of a line its first 16,384 characters. It returns once the line is durably
+        stored.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the line is kept.
+        - INVALID_ARGUMENT: no task id, or no line.
+        - NOT_FOUND: no task has this id, or its execution was removed.
+        - RESOURCE_EXHAUSTED: the request is over the message limit (16 MiB), too many calls are in
+          flight (1,000), or the store is full; the text names the limit.
+        - UNAVAILABLE: the server is stopping, or its store does not answer; whether the line is kept
+          is unknown, and repeating the call may keep it twice.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -336,10 +405,17 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.GetTaskLogsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.GetTaskLogsResponse, _abc.Awaitable[_task_service_pb2.GetTaskLogsResponse]]:
-        """Reads a task's log.
+        """Reads a task's log: what AddLog added, what results and streams brought, what Podium says
+        itself of a child that goes on. Where the lines together are over 8 MiB, the oldest are left
+        out. An archived execution has no logs.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the lines in the order they came; none is no error.
+        - INVALID_ARGUMENT: no task id.
+        - NOT_FOUND: no task has this id.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -366,10 +442,15 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.QueueSizesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.QueueSizesResponse, _abc.Awaitable[_task_service_pb2.QueueSizesResponse]]:
-        """Counts waiting tasks of some types.
+        """Counts the tasks that no worker has yet, of some types without a domain: ready ones and those
+        behind a delay (S-558). podium.v1.AdminService/ListQueues tells more, and of domains.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: each type that was named, once; a type that nobody knows has 0.
+        - INVALID_ARGUMENT: over 1,000 types, or a name that is empty or over its limit.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -378,10 +459,15 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.QueueInfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.QueueInfoResponse, _abc.Awaitable[_task_service_pb2.QueueInfoResponse]]:
-        """Counts waiting tasks of all queues.
+        """Counts the tasks that no worker has yet, of all queues. A queue is named by its task type, in a
+        domain by domain:type.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: all queues in which something is, or for which workers asked within a day.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -390,10 +476,14 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.QueueAllInfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.QueueAllInfoResponse, _abc.Awaitable[_task_service_pb2.QueueAllInfoResponse]]:
-        """Describes all queues.
+        """Describes all queues, on every store. A queue has one shard, "a".
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: the queues that GetQueueInfo names.
+        - INVALID_ARGUMENT: the bytes are no message of this type.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; retry.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod

@@ -87,18 +87,13 @@ class Registry:
     """Definitions by name. All methods may raise StoreError."""
 
     def __init__(self, store: Store, now_ms: Callable[[], int], fault: Fault | None = None) -> None:
-        self._fault = fault
+        self.fault: Final = fault
         self._store = store
         self._now_ms = now_ms
         self._generation = -1
         self._caches = Caches()
         self._graphs: OrderedDict[str, Graph] = OrderedDict()
         self._stored_digests: OrderedDict[str, None] = OrderedDict()
-
-    @property
-    def fault(self) -> Fault | None:
-        """Judges programs; None where nobody can."""
-        return self._fault
 
     async def refresh(self) -> None:
         """Forget what may be outdated: another server changed a definition."""
@@ -140,9 +135,9 @@ class Registry:
     ) -> list[tuple[Language, Problem]]:
         """The programs that cannot be understood."""
         found: list[tuple[Language, Problem]] = []
-        if self._fault is not None:
+        if self.fault is not None:
             for place, script in scripts:
-                fault = await self._fault(script.language, script.program)
+                fault = await self.fault(script.language, script.program)
                 if fault:
                     found.append((script.language, Problem(place, fault)))
         return found

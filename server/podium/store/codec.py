@@ -106,8 +106,7 @@ def encode_commit(  # noqa: PLR0913 - the parts of a commit that are not the tra
     header = transition.header
     fields: dict[str, bytes | None] = {HEADER_FIELD: VERSION + ENCODE(header)}
     _put_payloads(fields, transition)
-    if definition is None:
-        definition = transition.definition
+    definition = transition.definition if definition is None else definition
     if definition is not None:
         fields[DEFINITION_FIELD] = definition
     known = NOTHING if stored is None else stored

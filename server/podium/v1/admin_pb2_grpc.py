@@ -7,6 +7,7 @@ from podium.v1 import admin_audit_pb2 as podium_dot_v1_dot_admin__audit__pb2
 from podium.v1 import admin_explain_pb2 as podium_dot_v1_dot_admin__explain__pb2
 from podium.v1 import admin_mend_pb2 as podium_dot_v1_dot_admin__mend__pb2
 from podium.v1 import admin_pb2 as podium_dot_v1_dot_admin__pb2
+from podium.v1 import admin_queues_pb2 as podium_dot_v1_dot_admin__queues__pb2
 from podium.v1 import admin_values_pb2 as podium_dot_v1_dot_admin__values__pb2
 from podium.v1 import admin_view_pb2 as podium_dot_v1_dot_admin__view__pb2
 
@@ -109,6 +110,31 @@ class AdminServiceStub:
                 '/podium.v1.AdminService/ListEnvironment',
                 request_serializer=podium_dot_v1_dot_admin__values__pb2.ListEnvironmentRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_admin__values__pb2.ListEnvironmentResponse.FromString,
+                _registered_method=True)
+        self.ListQueues = channel.unary_unary(
+                '/podium.v1.AdminService/ListQueues',
+                request_serializer=podium_dot_v1_dot_admin__queues__pb2.ListQueuesRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__queues__pb2.ListQueuesResponse.FromString,
+                _registered_method=True)
+        self.ListPollers = channel.unary_unary(
+                '/podium.v1.AdminService/ListPollers',
+                request_serializer=podium_dot_v1_dot_admin__queues__pb2.ListPollersRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__queues__pb2.ListPollersResponse.FromString,
+                _registered_method=True)
+        self.ListPendingTasks = channel.unary_unary(
+                '/podium.v1.AdminService/ListPendingTasks',
+                request_serializer=podium_dot_v1_dot_admin__queues__pb2.ListPendingTasksRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__queues__pb2.ListPendingTasksResponse.FromString,
+                _registered_method=True)
+        self.RequeueTasks = channel.unary_unary(
+                '/podium.v1.AdminService/RequeueTasks',
+                request_serializer=podium_dot_v1_dot_admin__queues__pb2.RequeueTasksRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__queues__pb2.RequeueTasksResponse.FromString,
+                _registered_method=True)
+        self.RebuildQueues = channel.unary_unary(
+                '/podium.v1.AdminService/RebuildQueues',
+                request_serializer=podium_dot_v1_dot_admin__queues__pb2.RebuildQueuesRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_admin__queues__pb2.RebuildQueuesResponse.FromString,
                 _registered_method=True)
 
 
@@ -338,6 +364,83 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListQueues(self, request, context):
+        """Shows queues: how much waits in them, for how long, with whom, and for whom.
+
+        Status codes:
+        - OK: a page of the queues in which something is, or for which workers asked within a day.
+        - INVALID_ARGUMENT: a name over its limit, a page size out of its range, or a page token that
+        is none.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPollers(self, request, context):
+        """Shows which workers asked for tasks (Conductor's poll data).
+
+        Status codes:
+        - OK: those of the last day.
+        - INVALID_ARGUMENT: a name over its limit.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the answer is over the message
+        limit (16 MiB).
+        - UNAVAILABLE: the server is stopping, or its store does not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPendingTasks(self, request, context):
+        """Lists tasks of a type that have not ended, with who has them. Only tasks that workers take are
+        listed: a WAIT, a HUMAN, a JOIN or a SUB_WORKFLOW is in no queue.
+
+        Status codes:
+        - OK: a page; what changes between pages may be missing or stand in two of them.
+        - INVALID_ARGUMENT: no task type, a name over its limit, a page size out of its range, or a
+        page token that is none.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequeueTasks(self, request, context):
+        """Puts tasks into their queue that are ready and missing there. A healthy store has none; one
+        that lost writes may. A task that a worker has is never handed out by this (Conductor's
+        requeue does). Safe to repeat.
+
+        Status codes:
+        - OK: with how many were missing.
+        - INVALID_ARGUMENT: a name over its limit.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RebuildQueues(self, request, context):
+        """Makes queues anew from the ready tasks of all executions: what is missing comes, what is not
+        ready goes. Tasks that are being handed out are not touched. Safe to repeat.
+
+        Status codes:
+        - OK: with what each queue held before and after.
+        - INVALID_ARGUMENT: a name over its limit.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -410,6 +513,31 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListEnvironment,
                     request_deserializer=podium_dot_v1_dot_admin__values__pb2.ListEnvironmentRequest.FromString,
                     response_serializer=podium_dot_v1_dot_admin__values__pb2.ListEnvironmentResponse.SerializeToString,
+            ),
+            'ListQueues': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQueues,
+                    request_deserializer=podium_dot_v1_dot_admin__queues__pb2.ListQueuesRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__queues__pb2.ListQueuesResponse.SerializeToString,
+            ),
+            'ListPollers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPollers,
+                    request_deserializer=podium_dot_v1_dot_admin__queues__pb2.ListPollersRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__queues__pb2.ListPollersResponse.SerializeToString,
+            ),
+            'ListPendingTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPendingTasks,
+                    request_deserializer=podium_dot_v1_dot_admin__queues__pb2.ListPendingTasksRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__queues__pb2.ListPendingTasksResponse.SerializeToString,
+            ),
+            'RequeueTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequeueTasks,
+                    request_deserializer=podium_dot_v1_dot_admin__queues__pb2.RequeueTasksRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__queues__pb2.RequeueTasksResponse.SerializeToString,
+            ),
+            'RebuildQueues': grpc.unary_unary_rpc_method_handler(
+                    servicer.RebuildQueues,
+                    request_deserializer=podium_dot_v1_dot_admin__queues__pb2.RebuildQueuesRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_admin__queues__pb2.RebuildQueuesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -791,6 +919,141 @@ class AdminService:
             '/podium.v1.AdminService/ListEnvironment',
             podium_dot_v1_dot_admin__values__pb2.ListEnvironmentRequest.SerializeToString,
             podium_dot_v1_dot_admin__values__pb2.ListEnvironmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQueues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/ListQueues',
+            podium_dot_v1_dot_admin__queues__pb2.ListQueuesRequest.SerializeToString,
+            podium_dot_v1_dot_admin__queues__pb2.ListQueuesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPollers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/ListPollers',
+            podium_dot_v1_dot_admin__queues__pb2.ListPollersRequest.SerializeToString,
+            podium_dot_v1_dot_admin__queues__pb2.ListPollersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPendingTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/ListPendingTasks',
+            podium_dot_v1_dot_admin__queues__pb2.ListPendingTasksRequest.SerializeToString,
+            podium_dot_v1_dot_admin__queues__pb2.ListPendingTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequeueTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/RequeueTasks',
+            podium_dot_v1_dot_admin__queues__pb2.RequeueTasksRequest.SerializeToString,
+            podium_dot_v1_dot_admin__queues__pb2.RequeueTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RebuildQueues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/RebuildQueues',
+            podium_dot_v1_dot_admin__queues__pb2.RebuildQueuesRequest.SerializeToString,
+            podium_dot_v1_dot_admin__queues__pb2.RebuildQueuesResponse.FromString,
             options,
             channel_credentials,
             insecure,

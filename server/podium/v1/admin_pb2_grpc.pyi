@@ -9,6 +9,7 @@ from podium.v1 import admin_audit_pb2 as _admin_audit_pb2
 from podium.v1 import admin_explain_pb2 as _admin_explain_pb2
 from podium.v1 import admin_mend_pb2 as _admin_mend_pb2
 from podium.v1 import admin_pb2 as _admin_pb2
+from podium.v1 import admin_queues_pb2 as _admin_queues_pb2
 from podium.v1 import admin_values_pb2 as _admin_values_pb2
 from podium.v1 import admin_view_pb2 as _admin_view_pb2
 import abc as _abc_1
@@ -204,6 +205,63 @@ class AdminServiceStub:
     - UNAVAILABLE: the server is stopping.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
+    ListQueues: _grpc.UnaryUnaryMultiCallable[_admin_queues_pb2.ListQueuesRequest, _admin_queues_pb2.ListQueuesResponse]
+    """Shows queues: how much waits in them, for how long, with whom, and for whom.
+
+    Status codes:
+    - OK: a page of the queues in which something is, or for which workers asked within a day.
+    - INVALID_ARGUMENT: a name over its limit, a page size out of its range, or a page token that
+      is none.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    ListPollers: _grpc.UnaryUnaryMultiCallable[_admin_queues_pb2.ListPollersRequest, _admin_queues_pb2.ListPollersResponse]
+    """Shows which workers asked for tasks (Conductor's poll data).
+
+    Status codes:
+    - OK: those of the last day.
+    - INVALID_ARGUMENT: a name over its limit.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the answer is over the message
+      limit (16 MiB).
+    - UNAVAILABLE: the server is stopping, or its store does not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    ListPendingTasks: _grpc.UnaryUnaryMultiCallable[_admin_queues_pb2.ListPendingTasksRequest, _admin_queues_pb2.ListPendingTasksResponse]
+    """Lists tasks of a type that have not ended, with who has them. Only tasks that workers take are
+    listed: a WAIT, a HUMAN, a JOIN or a SUB_WORKFLOW is in no queue.
+
+    Status codes:
+    - OK: a page; what changes between pages may be missing or stand in two of them.
+    - INVALID_ARGUMENT: no task type, a name over its limit, a page size out of its range, or a
+      page token that is none.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    RequeueTasks: _grpc.UnaryUnaryMultiCallable[_admin_queues_pb2.RequeueTasksRequest, _admin_queues_pb2.RequeueTasksResponse]
+    """Puts tasks into their queue that are ready and missing there. A healthy store has none; one
+    that lost writes may. A task that a worker has is never handed out by this (Conductor's
+    requeue does). Safe to repeat.
+
+    Status codes:
+    - OK: with how many were missing.
+    - INVALID_ARGUMENT: a name over its limit.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    RebuildQueues: _grpc.UnaryUnaryMultiCallable[_admin_queues_pb2.RebuildQueuesRequest, _admin_queues_pb2.RebuildQueuesResponse]
+    """Makes queues anew from the ready tasks of all executions: what is missing comes, what is not
+    ready goes. Tasks that are being handed out are not touched. Safe to repeat.
+
+    Status codes:
+    - OK: with what each queue held before and after.
+    - INVALID_ARGUMENT: a name over its limit.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -374,6 +432,63 @@ class AdminServiceAsyncStub(AdminServiceStub):
     - INVALID_ARGUMENT: the bytes are no message of this type.
     - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
     - UNAVAILABLE: the server is stopping.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    ListQueues: _aio.UnaryUnaryMultiCallable[_admin_queues_pb2.ListQueuesRequest, _admin_queues_pb2.ListQueuesResponse]  # type: ignore[assignment]
+    """Shows queues: how much waits in them, for how long, with whom, and for whom.
+
+    Status codes:
+    - OK: a page of the queues in which something is, or for which workers asked within a day.
+    - INVALID_ARGUMENT: a name over its limit, a page size out of its range, or a page token that
+      is none.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    ListPollers: _aio.UnaryUnaryMultiCallable[_admin_queues_pb2.ListPollersRequest, _admin_queues_pb2.ListPollersResponse]  # type: ignore[assignment]
+    """Shows which workers asked for tasks (Conductor's poll data).
+
+    Status codes:
+    - OK: those of the last day.
+    - INVALID_ARGUMENT: a name over its limit.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the answer is over the message
+      limit (16 MiB).
+    - UNAVAILABLE: the server is stopping, or its store does not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    ListPendingTasks: _aio.UnaryUnaryMultiCallable[_admin_queues_pb2.ListPendingTasksRequest, _admin_queues_pb2.ListPendingTasksResponse]  # type: ignore[assignment]
+    """Lists tasks of a type that have not ended, with who has them. Only tasks that workers take are
+    listed: a WAIT, a HUMAN, a JOIN or a SUB_WORKFLOW is in no queue.
+
+    Status codes:
+    - OK: a page; what changes between pages may be missing or stand in two of them.
+    - INVALID_ARGUMENT: no task type, a name over its limit, a page size out of its range, or a
+      page token that is none.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    RequeueTasks: _aio.UnaryUnaryMultiCallable[_admin_queues_pb2.RequeueTasksRequest, _admin_queues_pb2.RequeueTasksResponse]  # type: ignore[assignment]
+    """Puts tasks into their queue that are ready and missing there. A healthy store has none; one
+    that lost writes may. A task that a worker has is never handed out by this (Conductor's
+    requeue does). Safe to repeat.
+
+    Status codes:
+    - OK: with how many were missing.
+    - INVALID_ARGUMENT: a name over its limit.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    RebuildQueues: _aio.UnaryUnaryMultiCallable[_admin_queues_pb2.RebuildQueuesRequest, _admin_queues_pb2.RebuildQueuesResponse]  # type: ignore[assignment]
+    """Makes queues anew from the ready tasks of all executions: what is missing comes, what is not
+    ready goes. Tasks that are being handed out are not touched. Safe to repeat.
+
+    Status codes:
+    - OK: with what each queue held before and after.
+    - INVALID_ARGUMENT: a name over its limit.
+    - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+    - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
 
@@ -627,6 +742,93 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         - INVALID_ARGUMENT: the bytes are no message of this type.
         - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
         - UNAVAILABLE: the server is stopping.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def ListQueues(
+        self,
+        request: _admin_queues_pb2.ListQueuesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_queues_pb2.ListQueuesResponse, _abc.Awaitable[_admin_queues_pb2.ListQueuesResponse]]:
+        """Shows queues: how much waits in them, for how long, with whom, and for whom.
+
+        Status codes:
+        - OK: a page of the queues in which something is, or for which workers asked within a day.
+        - INVALID_ARGUMENT: a name over its limit, a page size out of its range, or a page token that
+          is none.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPollers(
+        self,
+        request: _admin_queues_pb2.ListPollersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_queues_pb2.ListPollersResponse, _abc.Awaitable[_admin_queues_pb2.ListPollersResponse]]:
+        """Shows which workers asked for tasks (Conductor's poll data).
+
+        Status codes:
+        - OK: those of the last day.
+        - INVALID_ARGUMENT: a name over its limit.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000), or the answer is over the message
+          limit (16 MiB).
+        - UNAVAILABLE: the server is stopping, or its store does not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPendingTasks(
+        self,
+        request: _admin_queues_pb2.ListPendingTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_queues_pb2.ListPendingTasksResponse, _abc.Awaitable[_admin_queues_pb2.ListPendingTasksResponse]]:
+        """Lists tasks of a type that have not ended, with who has them. Only tasks that workers take are
+        listed: a WAIT, a HUMAN, a JOIN or a SUB_WORKFLOW is in no queue.
+
+        Status codes:
+        - OK: a page; what changes between pages may be missing or stand in two of them.
+        - INVALID_ARGUMENT: no task type, a name over its limit, a page size out of its range, or a
+          page token that is none.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def RequeueTasks(
+        self,
+        request: _admin_queues_pb2.RequeueTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_queues_pb2.RequeueTasksResponse, _abc.Awaitable[_admin_queues_pb2.RequeueTasksResponse]]:
+        """Puts tasks into their queue that are ready and missing there. A healthy store has none; one
+        that lost writes may. A task that a worker has is never handed out by this (Conductor's
+        requeue does). Safe to repeat.
+
+        Status codes:
+        - OK: with how many were missing.
+        - INVALID_ARGUMENT: a name over its limit.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def RebuildQueues(
+        self,
+        request: _admin_queues_pb2.RebuildQueuesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_queues_pb2.RebuildQueuesResponse, _abc.Awaitable[_admin_queues_pb2.RebuildQueuesResponse]]:
+        """Makes queues anew from the ready tasks of all executions: what is missing comes, what is not
+        ready goes. Tasks that are being handed out are not touched. Safe to repeat.
+
+        Status codes:
+        - OK: with what each queue held before and after.
+        - INVALID_ARGUMENT: a name over its limit.
+        - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
+        - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
         - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
