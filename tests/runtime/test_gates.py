@@ -12,6 +12,7 @@ from podium.engine.command import Pause, Restart, Resume, Retry, Start, Terminat
 from podium.model.execution import TaskStatus, WorkflowStatus
 from podium.model.payload import Payload
 from podium.model.queue import Queue
+from podium.runtime.letter import Parked
 from podium.store.sqlite import SqliteStore
 from tests.runtime.rig import EVENT_S, Hand, Rig, chain, quick
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from podium.engine.command import Command
+    from podium.engine.transition import Answer, Need
     from podium.model.definition import WorkflowDef
     from podium.model.execution import TaskRecord
+    from podium.runtime.mailbox import Work
     from podium.runtime.service import Runtime
     from podium.store.port import Store
 
@@ -255,3 +258,58 @@ async def test_a_paused_one_keeps_its_slot_and_begins_when_it_is_resumed(site: S
     await call(server, second, Resume())
     await board.work(2)
     assert board.begun == [first, second, third]
+
+
+def poison(patch: pytest.MonkeyPatch, server: Runtime, workflow_id: str) -> None:
+    """Each decision of this execution raises."""
+    real = server.deciding._advance
+
+    def advance(work: Work, answer: Answer | None) -> Need | None:
+        if work.draft.workflow_id == workflow_id:
+            raise ZeroDivisionError
+        return real(work, answer)
+
+    patch.setattr(server.deciding, "_advance", advance)
+
+
+async def park(server: Runtime, workflow_id: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        poison(patch, server, workflow_id)
+        with pytest.raises(Parked):
+            await call(server, workflow_id, Pause())
+
+
+async def test_a_parked_one_lets_others_pass_until_it_is_taken_up(site: Site) -> None:
+    server = await site.server()
+    board = Board(Hand(server, "w", [A], 5))
+    first, second, third, fourth = await started(site.rig, server, 4)
+    task = await board.take()
+    await park(server, second)
+    await board.answer(task)
+    task = await board.take()
+    assert workflow_of(task) == third
+    assert await server.parking.retry(second)
+    await board.answer(task)
+    await board.work(2)
+    assert board.begun == [first, third, second, fourth]
+    assert (await site.rig.finished(server, second)).status is WorkflowStatus.COMPLETED
+    await quiet(server)
+
+
+async def test_a_parked_one_lets_others_pass_after_a_kill_and_when_it_is_removed(
+    site: Site,
+) -> None:
+    server = await site.server()
+    hand = Hand(server, "w", [A], 5)
+    first, second, third, fourth = await started(site.rig, server, 4)
+    await hand.take()
+    await park(server, second)
+    await site.kill()
+    server = await site.server()
+    await call(server, first, Terminate(reason="enough"))
+    board = Board(Hand(server, "v", [A], 5))
+    await board.work(1)
+    assert await server.parking.purge(second)
+    await board.work(1)
+    assert board.begun == [third, fourth]
+    await quiet(server)

@@ -204,6 +204,10 @@ class SideBySide(RuleBasedStateMachine):
         self.both(lambda store: store.settle(settles))
 
     @rule(task_id=tasks)
+    def set_aside(self, task_id: str) -> None:
+        self.both(lambda store: store.set_aside(task_id, queue_of(task_id)))
+
+    @rule(task_id=tasks)
     def unclaim(self, task_id: str) -> None:
         self.both(lambda store: store.unclaim(task_id, queue_of(task_id)))
 

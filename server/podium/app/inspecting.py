@@ -131,12 +131,12 @@ class Inspector:
 
     async def _soft(self, workflow_id: str, look: Look) -> list[Finding]:
         """What is in memory and follows from what is stored: queues, leases of streams."""
-        found: list[Finding] = []
-        for task, queued in zip(look.ready, await self._store.queued(look.ready), strict=True):
-            if not queued:
-                found.append(
-                    Finding(FindingKind.NOT_QUEUED, workflow_id, task.task_id, "queued", "not")
-                )
+        queued = zip(look.ready, await self._store.queued(look.ready), strict=True)
+        absent = [task.task_id for task, there in queued if not there]
+        if absent and await self._services.parking.find(workflow_id) is not None:
+            absent = []  # what is set aside leaves its queues
+        kind = FindingKind.NOT_QUEUED
+        found = [Finding(kind, workflow_id, each, "queued", "not") for each in absent]
         if look.leases:
             runtime = self._services.runtime
             members = (await self._store.heartbeat(runtime.incarnation)).members

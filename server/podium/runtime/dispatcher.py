@@ -284,19 +284,18 @@ class Dispatcher:
         self._flush_soon()
 
     def _refused(self, task_id: str, queue: Queue, outcome: Outcome | Exception) -> None:
-        """The task ended meanwhile: it leaves the queue. One that is parked is back in its place
-        when its claim ends, not at once.
+        """The task ended meanwhile, and leaves the queue. So does that of an execution which is
+        parked, lest it holds those behind it: it is pushed again when that is taken up.
         """
-        if not isinstance(outcome, Parked):
-            spawn(self._tasks, self._unclaim(task_id, queue))
+        spawn(self._tasks, self._leave(task_id, queue, parked=isinstance(outcome, Parked)))
 
-    async def _unclaim(self, task_id: str, queue: Queue) -> None:
+    async def _leave(self, task_id: str, queue: Queue, *, parked: bool) -> None:
         try:
-            await self._store.unclaim(task_id, queue)
+            await (self._store.set_aside if parked else self._store.unclaim)(task_id, queue)
         except StoreError:
             LOG.warning("a claim ends by itself", extra={"event": "claim_left", "task_id": task_id})
         state = self._state(queue)
-        if self._gates.waited_for(state, UNLIMITED):
+        if self._gates.waited_for(state, UNLIMITED) or parked:
             self._later(state, RETRY_MS)
 
     # Asking

@@ -1,8 +1,8 @@
 """Executions that are set aside because deciding them raised again and again (architecture §1.9).
 
 They are listed in the store, apart from their records, which may be what cannot be read. Commands
-to them are refused until an operator retries or removes them; their deadlines, queue entries and
-effects stay stored, and are looked at again then.
+to them are refused until an operator retries or removes them; their deadlines, ready entries and
+effects stay stored, and are looked at again then. What is handed out of them leaves its queue.
 """
 
 from __future__ import annotations

@@ -158,6 +158,10 @@ class EmbeddedStore(EmbeddedView, ABC):
         if ready is not None:
             self.queues.place(ready)
 
+    async def set_aside(self, task_id: str, queue: Queue) -> None:
+        self.check_open()
+        self.queues.land(task_id, queue)
+
     async def release(self, releases: Sequence[Release]) -> list[PushResult | None]:
         self.check_open()
         now_ms = self.now_ms()

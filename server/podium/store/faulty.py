@@ -187,6 +187,9 @@ class FaultyStore:
     async def unclaim(self, task_id: str, queue: Queue) -> None:
         await self._call("unclaim", lambda: self._store.unclaim(task_id, queue))
 
+    async def set_aside(self, task_id: str, queue: Queue) -> None:
+        await self._call("set_aside", lambda: self._store.set_aside(task_id, queue))
+
     async def release(self, releases: Sequence[Release]) -> list[PushResult | None]:
         return await self._call("release", lambda: self._store.release(releases))
 

@@ -323,6 +323,12 @@ class Store(QueueView, TaskLogs, StartStore, Inspection, AuditTrail, Protocol):
         """End a claim early: a task still ready is back in its place, another one is gone."""
         ...
 
+    async def set_aside(self, task_id: str, queue: Queue) -> None:
+        """End a claim early; the task is in no queue, though it is ready, until it is pushed again
+        (or the queue is made anew). A task that is not claimed stays where it is.
+        """
+        ...
+
     async def release(self, releases: Sequence[Release]) -> list[PushResult | None]:
         """Free slots; each answer as push_assign for the queue's head, None for an empty queue."""
         ...

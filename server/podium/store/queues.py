@@ -231,6 +231,10 @@ class Queues:
         """Into its place, without handing anything out."""
         self._of(ready.queue).domain(ready.queue.domain).place(ready.task_id, ready.score)
 
+    def land(self, task_id: str, queue: Queue) -> None:
+        """The task is no longer claimed; it does not go back to its place."""
+        self._of(queue).land(task_id)
+
     def drop(self, task_id: str, queue: Queue) -> None:
         """The task is no longer queued or claimed (its slot stays)."""
         of = self._of(queue)

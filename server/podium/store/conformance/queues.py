@@ -168,6 +168,32 @@ async def an_unclaimed_task_is_gone(subject: Subject) -> None:
     assert claimed(await want(subject, 1)) == []
 
 
+async def a_task_set_aside_lets_others_pass_until_it_is_pushed(subject: Subject) -> None:
+    tasks = [ready(number, limits=ONE_AT_A_TIME) for number in range(3)]
+    await make_ready(subject, *tasks)
+    assert claimed(await want(subject, 1, limits=ONE_AT_A_TIME)) == [task(0)]
+    for _ in range(2):
+        await subject.store.set_aside(task(0), QUEUE)
+    assert await subject.store.queue_size(QUEUE) == 2
+    assert claimed(await want(subject, 1, limits=ONE_AT_A_TIME)) == [task(1)]
+    await subject.advance(CLAIM_MS)
+    await want(subject, 0)
+    await subject.store.push_assign([tasks[0]])
+    assert await subject.store.queue_size(QUEUE) == 3
+    assert claimed(await want(subject, 1, limits=ONE_AT_A_TIME)) == [task(0)]
+
+
+async def what_nobody_claims_is_not_set_aside(subject: Subject) -> None:
+    """Its claim ended, and it was pushed again meanwhile."""
+    await make_ready(subject, ready(0))
+    assert claimed(await want(subject, 1)) == [task(0)]
+    await subject.advance(CLAIM_MS)
+    await subject.store.push_assign([ready(0)])
+    await want(subject, 0)
+    await subject.store.set_aside(task(0), QUEUE)
+    assert claimed(await want(subject, 1)) == [task(0)]
+
+
 async def a_lease_that_ended_makes_the_task_ready_again(subject: Subject) -> None:
     await make_ready(subject, ready(0), ready(1))
     await want(subject, 1)
@@ -289,6 +315,8 @@ CHECKS: Final = (
     a_settled_task_is_gone,
     an_unclaimed_task_that_is_still_ready_is_back_in_its_place,
     an_unclaimed_task_is_gone,
+    a_task_set_aside_lets_others_pass_until_it_is_pushed,
+    what_nobody_claims_is_not_set_aside,
     a_lease_that_ended_makes_the_task_ready_again,
     concurrency_counts_claims_and_slots_over_all_domains,
     a_release_hands_the_slot_to_who_waits,

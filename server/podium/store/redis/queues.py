@@ -139,6 +139,16 @@ class Queues(TypeNotes):
         if isinstance(stored, bytes):
             ready = READY.decode(stored)
             queue, score = ready.queue, ready.score
+        await self._unclaim(task_id, queue, score, slotted=bool(slotted))
+
+    async def set_aside(self, task_id: str, queue: Queue) -> None:
+        [slotted] = await self._link.send([self._slot(task_id)])
+        await self._unclaim(task_id, queue, "", slotted=bool(slotted))
+
+    async def _unclaim(
+        self, task_id: str, queue: Queue, score: str | int, *, slotted: bool
+    ) -> None:
+        """Back to its place where a score is given."""
         keys = [*self._flights(queue), self._keys.queue(queue, "r")]
         slot = "1" if slotted else "0"
         claimant = self._claimants.pop(task_id, "")

@@ -1,5 +1,5 @@
 -- Ends a claim early, as the partition says it stands; a claim of another call is left alone.
--- KEYS: f c r; ARGV: task, score where it is ready (else ""), "1" = it occupies a slot, claimant
+-- KEYS: f c r; ARGV: task, score where it goes back to its place (else ""), "1" = it occupies a slot, claimant
 local task = ARGV[1]
 local claim = redis.call('HGET', KEYS[2], task)
 if not claim or string.match(claim, '%z([^%z]*)$') ~= ARGV[4] then
