@@ -21,7 +21,7 @@ from podium.runtime.service import Runtime, Settings
 from podium.store.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from podium.engine.graph import Graph
     from podium.engine.transition import StartChild, TaskDefs
@@ -61,6 +61,7 @@ class FixedRegistry:
     """Definitions given by the test; the digest is the name."""
 
     def __init__(self, definitions: Sequence[WorkflowDef], task_defs: Sequence[TaskDef]) -> None:
+        self.on_change: Callable[[], None] = lambda: None
         self._task_defs = {each.name: each for each in task_defs}
         self.graphs = {
             each.name: compile_workflow(bind(each, self._task_defs)) for each in definitions

@@ -92,15 +92,19 @@ class Registry:
         self._now_ms = now_ms
         self._generation = -1
         self._caches = Caches()
+        self.on_change: Callable[[], None] = lambda: None
         self._graphs: OrderedDict[str, Graph] = OrderedDict()
         self._stored_digests: OrderedDict[str, None] = OrderedDict()
 
     async def refresh(self) -> None:
         """Forget what may be outdated: another server changed a definition."""
-        generation = await self._store.registry_generation()
-        if generation != self._generation:
-            self._generation = generation
+        before, self._generation = self._generation, await self._store.registry_generation()
+        if self._generation != before:
             self._caches = Caches()
+
+    def _changed(self) -> None:
+        self._caches = Caches()
+        self.on_change()  # tells the other servers
 
     # Workflows
 
@@ -199,7 +203,7 @@ class Registry:
         try:
             return await self._store.put_definition(row, overwrite=overwrite)
         finally:  # also where the outcome is unknown
-            self._caches = Caches()
+            self._changed()
 
     async def _put_all(self, rows: Sequence[DefinitionRow]) -> None:
         """All rows; where the store is full in the middle, the former ones are put back."""
@@ -219,7 +223,7 @@ class Registry:
                 await self._store.delete_definition(*_key(row))
             else:
                 await self._put(before, overwrite=True)
-        self._caches = Caches()
+        self._changed()
 
     # Tasks
 
@@ -256,7 +260,7 @@ class Registry:
         try:
             gone = await self._store.delete_definition(TASK, name, TASK_VERSION)
         finally:
-            self._caches = Caches()
+            self._changed()
         if not gone:
             raise _no_task(name)
 

@@ -19,7 +19,7 @@ from podium.store.port import StoreError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from podium.engine.transition import CancelNotice
     from podium.model.execution import ExecutionHeader, TaskRecord
@@ -63,8 +63,6 @@ class ChangedMessage(msgspec.Struct, frozen=True, tag="changed", array_like=True
 
 class RegistryMessage(msgspec.Struct, frozen=True, tag="registry", array_like=True):
     """Definitions changed: read the generation again."""
-
-    generation: int
 
 
 Message: TypeAlias = (
@@ -124,9 +122,9 @@ class Bus:
     def changed(self, server: str, workflow_id: str) -> None:
         self._send(server, ChangedMessage(workflow_id))
 
-    def registry(self, servers: list[str], generation: int) -> None:
+    def registry(self, servers: Iterable[str]) -> None:
         for server in servers:
-            self._send(server, RegistryMessage(generation))
+            self._send(server, RegistryMessage())
 
     def _send(self, server: str, message: Message) -> None:
         spawn(self._tasks, self._publish(server, ENCODER.encode(message)))

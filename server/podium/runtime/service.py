@@ -39,6 +39,8 @@ from podium.runtime.watch import Watch
 from podium.store.port import PARTITIONS, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from podium.model.queue import Limits
     from podium.runtime.clock import Clock, Ids
     from podium.runtime.mailbox import Evaluator
@@ -66,11 +68,14 @@ class Registry(Definitions, Protocol):
 
     async def refresh(self) -> None: ...
 
+    on_change: Callable[[], None]
+
 
 class Runtime:
     """Everything between the edges and the store, for one incarnation."""
 
     _refreshing = False
+    _refresh_wanted = False
 
     def __init__(  # noqa: PLR0913 - all by name, each a port or the settings
         self,
@@ -186,6 +191,7 @@ class Runtime:
         self.parking.slot_freed = self.dispatcher.backlog_known
         self.bus.on_changed = self.watch.changed
         self.bus.on_registry = self._refresh_soon
+        self._registry.on_change = self._tell_registry
         self.members.on_beat = self._beat
 
     async def start(self, starter: Starter) -> None:
@@ -241,16 +247,23 @@ class Runtime:
         self._refresh_soon()
         spawn(self._tasks, self.polls.note_workers())
 
+    def _tell_registry(self) -> None:
+        """Definitions changed here. A message that is lost is made up for by the next heartbeat."""
+        self.bus.registry(each for each in self.members.live if each != self.incarnation)
+
     def _refresh_soon(self) -> None:
+        self._refresh_wanted = True
         if not self._refreshing:
             self._refreshing = True
             spawn(self._tasks, self._refresh())
 
     async def _refresh(self) -> None:
         try:
-            await self._registry.refresh()
-            if self.store.capabilities.shared:
-                await self.parking.refresh()
+            while self._refresh_wanted:
+                self._refresh_wanted = False
+                await self._registry.refresh()
+                if self.store.capabilities.shared:
+                    await self.parking.refresh()
         except StoreError:
             pass  # the next heartbeat asks again
         finally:
