@@ -50,6 +50,9 @@ lock: $(READY) ## Write requirements.lock anew (ARGS=--upgrade takes newer versi
 	$(BIN)/uv pip compile pyproject.toml --extra server --extra otel --group dev --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet $(ARGS) \
 		--output-file requirements.lock
+	$(BIN)/uv pip compile --group fuzz --python-version 3.11 --no-deps \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet $(ARGS) \
+		--output-file requirements-fuzz.lock
 	$(BIN)/uv pip compile --group go --python-version 3.11 --no-deps \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet $(ARGS) \
 		--output-file requirements-go.lock

@@ -22,6 +22,8 @@ import uvloop
 
 from podium.api.call_counts import CallCounts
 from podium.api.health import Health
+from podium.api.interceptor import admission_of
+from podium.api.protection import Protection
 from podium.api.server import build_server
 from podium.api.worker_service import WorkerService
 from podium.app.config_view import shown
@@ -122,14 +124,16 @@ def _announce(**event: str) -> None:
 
 
 class Server:
-    """The parts of one process and the order of their life. Raises CannotServe when it is made."""
+    """The parts of one process and the order of their life. Raises CannotServe, SettingInvalid."""
 
     def __init__(self, settings: Settings, origins: Mapping[Name, str] = NO_ORIGINS) -> None:
+        clock = SystemClock()
+        self._settings = settings
+        self._protection = Protection(settings, now_ms=clock.now_ms)
         self._place = ListenPlace("grpc", "grpc.listen", settings.grpc.listen)
         self._http_place = ListenPlace("http", "gateway.listen", settings.gateway.listen)
         self._place.probe()
         self._http_place.probe()
-        clock = SystemClock()
         try:
             self._store = open_store(settings.store, clock.now_ms)
         except StoreUnknown as problem:
@@ -148,10 +152,7 @@ class Server:
             evaluator=self._sandbox,
             vault=Vault(*read_values(settings)),
         )
-        self._local = [
-            self._local_worker(self._run_http, "HTTP", settings.http.tasks_max),
-            *(self._local_worker(own.run, own.task_type, own.tasks_max) for own in self._own_tasks),
-        ]
+        self._local = self._local_workers(settings)
         self._tracer = tracer_of(settings.trace, clock, self._runtime.incarnation)
         if self._tracer is not None:
             self._runtime.progress.tracer = self._tracer
@@ -159,7 +160,10 @@ class Server:
         self._task_log = TaskLog(self._store)
         self._streams = 0
         self._workers = WorkerService(
-            connect=self._connect, payload_bytes_limit=PAYLOAD_BYTES_LIMIT
+            connect=self._connect,
+            payload_bytes_limit=PAYLOAD_BYTES_LIMIT,
+            clock=clock,
+            streams_max=settings.limits.streams_max,
         )
         self._runtime.members.on_silent = self._give_up_streams
         self._health = Health()
@@ -193,9 +197,11 @@ class Server:
             name=self._runtime.incarnation,
             health=self._health,
             counts=self._calls,
+            admission=admission_of(self._settings),
+            access=self._protection.access,
         )
         try:
-            port = self._edge.add_insecure_port(self._place.listen)
+            port = self._protection.bind(self._edge)
         except RuntimeError:
             raise self._place.refusal("gRPC could not bind it") from None
         await self._edge.start()
@@ -273,6 +279,12 @@ class Server:
             cache_bytes=settings.limits.cache_bytes,
             system_types=SYSTEM_TYPES | {each.task_type for each in self._own_tasks},
         )
+
+    def _local_workers(self, settings: Settings) -> list[LocalWorker]:
+        return [
+            self._local_worker(self._run_http, "HTTP", settings.http.tasks_max),
+            *(self._local_worker(own.run, own.task_type, own.tasks_max) for own in self._own_tasks),
+        ]
 
     def _local_worker(self, handler: Handler, task_type: str, tasks_max: int) -> LocalWorker:
         return LocalWorker(

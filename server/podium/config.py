@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, TypeAli
 
 import msgspec
 
+from podium.config_protection import Auth, Count, Grpc, Limits, Tls
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     Name: TypeAlias = tuple[str, str]
     """Section and key of a setting."""
 
-Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 Source: TypeAlias = Literal["environment", "none"]
 Prefix: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[A-Za-z][A-Za-z0-9_]*$")]
 """Never empty: that would show the server's whole environment (S-518)."""
@@ -38,16 +39,11 @@ FOREIGN: Final = re.compile(
 )
 MISFIT: Final = re.compile(r"Expected (?P<expected>.*?)(, got .*?)?( - at `\$(?P<path>.*)`)?$")
 PORT_LIMIT: Final = 65_535
+TRUTHS: Final = {"true": True, "false": False}
 
 
 class SettingInvalid(Exception):
     """A setting that cannot be used: where it stands, what was expected, what was found."""
-
-
-class Grpc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[grpc]`. `listen`: HOST:PORT, IPv6 in brackets; port 0 = a free one."""
-
-    listen: str = "127.0.0.1:8090"
 
 
 class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,13 +97,6 @@ class Sandbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Processes, each of which runs one script at a time; started when the first script comes."""
 
 
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[limits]`: what one server process keeps in memory."""
-
-    cache_bytes: Count = 64 * 1024 * 1024
-    """Hot executions."""
-
-
 class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[secrets]`: what `${workflow.secrets.NAME}` names. The values are no settings and are never
     printed; `source` none = there are none.
@@ -142,6 +131,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gateway: Gateway = Gateway()
     log: Log = Log()
     trace: Trace = Trace()
+    tls: Tls = Tls()
+    auth: Auth = Auth()
     store: Store = Store()
     http: Http = Http()
     limits: Limits = Limits()
@@ -155,6 +146,8 @@ SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "gateway": Gateway,
     "log": Log,
     "trace": Trace,
+    "tls": Tls,
+    "auth": Auth,
     "store": Store,
     "http": Http,
     "limits": Limits,
@@ -168,7 +161,7 @@ def read_settings(
     path: Path | None,
     *,
     environment: Mapping[str, str] | None = None,
-    overrides: Mapping[Name, str] | None = None,
+    overrides: Mapping[Name, str | bool] | None = None,
 ) -> Settings:
     """The settings of a file (None = none), the environment and the command line, later ones win.
 
@@ -198,7 +191,7 @@ def origins_of(
     path: Path | None,
     *,
     environment: Mapping[str, str] | None = None,
-    overrides: Mapping[Name, str] | None = None,
+    overrides: Mapping[Name, str | bool] | None = None,
 ) -> dict[Name, str]:
     """Where each setting is from that is not a default, as `read_settings` reads them: "file PATH",
     "environment VARIABLE" or "command line". Raises SettingInvalid.
@@ -345,6 +338,10 @@ def _of_text(variable: str, text: str, default: object) -> JsonValue:
         if not all(equals for _, equals, _ in pairs):
             raise SettingInvalid(f"{variable}: expected NAME=VALUE, ..., found {json.dumps(text)}")
         return {name.strip(): value.strip() for name, _, value in pairs}
+    if isinstance(default, bool):
+        if text not in TRUTHS:
+            raise SettingInvalid(f"{variable}: expected true or false, found {json.dumps(text)}")
+        return TRUTHS[text]
     if isinstance(default, int):
         try:
             return int(text)

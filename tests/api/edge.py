@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import grpc.aio
 
+from podium import config
 from podium.api.health import Health
+from podium.api.protection import Protection
 from podium.api.server import build_server
 from podium.api.worker_service import WorkerService
 from podium.app.services import Services
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from podium.runtime.stream import StreamHost
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+LOOPBACK = config.Settings(grpc=config.Grpc(listen="127.0.0.1:0"))
 OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX + 1024),
     ("grpc.max_send_message_length", 2 * MESSAGE_BYTES_MAX),
@@ -65,7 +68,13 @@ class ToldDesk:
 class Edge:
     """Async context: a served port, stubs for the services, and the parts behind them."""
 
-    def __init__(self, admission: Admission | None = None, *, vault: Vault = NO_SECRETS) -> None:
+    def __init__(
+        self,
+        admission: Admission | None = None,
+        protection: Protection | None = None,
+        *,
+        vault: Vault = NO_SECRETS,
+    ) -> None:
         self.clock = SystemClock()
         self.store = CountingStore(self.clock)
         self.sandbox = Sandbox(1)
@@ -93,19 +102,29 @@ class Edge:
             runtime=self.runtime,
         )
         self.admission = admission
+        self.protection = protection
 
     async def __aenter__(self) -> Self:
         await self.store.open()
         await self.runtime.start(StartWorkflow(self.services).start_child)
-        workers = WorkerService(connect=no_streams, payload_bytes_limit=PAYLOAD_BYTES_LIMIT)
-        self.health = Health()
-        self.server = build_server(
-            self.services, workers, name="test", health=self.health, admission=self.admission
+        workers = WorkerService(
+            connect=no_streams, payload_bytes_limit=PAYLOAD_BYTES_LIMIT, clock=self.clock
         )
-        port = self.server.add_insecure_port("127.0.0.1:0")
+        self.health = Health()
+        protection = self.protection or Protection(LOOPBACK, now_ms=self.clock.now_ms)
+        self.server = build_server(
+            self.services,
+            workers,
+            name="test",
+            health=self.health,
+            admission=self.admission,
+            access=protection.access,
+        )
+        port = protection.bind(self.server)
         await self.server.start()
         self.runtime.listening()
-        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS)
+        self.address = f"127.0.0.1:{port}"
+        self.channel = grpc.aio.insecure_channel(self.address, options=OPTIONS)
         self.metadata = metadata_grpc.MetadataServiceStub(self.channel)
         self.workflows = workflow_grpc.WorkflowServiceStub(self.channel)
         self.tasks = task_grpc.TaskServiceStub(self.channel)

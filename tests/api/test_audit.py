@@ -9,7 +9,9 @@ import grpc
 import grpc.aio
 import pytest
 
+from podium import config
 from podium.api.auditing import Auditor, is_audited
+from podium.api.protection import Protection
 from podium.api.server import SERVICES
 from podium.conductor import definition_pb2 as definition
 from podium.conductor import metadata_service_pb2 as metadata
@@ -21,6 +23,7 @@ from podium.store.port import StoreUnavailable
 from podium.v1 import admin_audit_pb2 as pb
 from podium.v1 import admin_pb2, workflow_pb2
 from tests.api.calls import WORKFLOWS, refusal, simple
+from tests.api.credentials import Keys, bearer, settings_of
 from tests.api.edge import Edge
 from tests.api.test_flow import completed, polled, registered, started
 
@@ -227,3 +230,24 @@ async def test_a_stream_that_its_client_breaks_off_is_on_the_trail_and_harms_nob
         trail.news.clear()
     await server.stop(None)
     assert {(each.code, "127.0.0.1" in each.peer) for each in trail.kept} == {("CANCELLED", True)}
+
+
+async def test_the_trail_says_who_it_was_and_who_was_not_let_in() -> None:
+    keys = Keys()
+    auth = config.Auth(keys=keys.lines())
+    protection = Protection(settings_of(auth), now_ms=SystemClock().now_ms)
+    async with Edge(protection=protection) as edge:
+        defs = metadata.CreateTasksRequest(defs=[definition.TaskDef(name="t")])
+        await edge.metadata.CreateTasks(defs, metadata=bearer(keys.shown["writer"]))
+        for shown in (bearer(keys.shown["reader"]), bearer("wrong"), (), ()):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await edge.metadata.CreateTasks(defs, metadata=shown)
+        answer = await edge.admin.ListAudit(
+            pb.ListAuditRequest(), metadata=bearer(keys.shown["admin"])
+        )
+    # One row a minute for all who showed nothing that is known.
+    assert [(each.principal, each.code) for each in answer.calls] == [
+        ("anonymous", "UNAUTHENTICATED"),
+        ("key reader", "PERMISSION_DENIED"),
+        ("key writer", "OK"),
+    ]

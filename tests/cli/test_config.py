@@ -8,6 +8,7 @@ import pytest
 from podium.config import (
     SECTIONS,
     Environment,
+    Grpc,
     Secrets,
     SettingInvalid,
     Settings,
@@ -16,6 +17,8 @@ from podium.config import (
     read_values,
     to_toml,
 )
+
+GRPC = ", ".join(Grpc.__struct_fields__)
 
 
 def settings_of(folder: Path, text: str, **environment: str) -> Settings:
@@ -88,7 +91,7 @@ def test_variables_of_kubernetes_services_are_not_taken_for_settings(tmp_path: P
         ),
         (
             "[grpc]\nport = 1\n",
-            '/podium.toml: grpc: expected one of listen, found "port"',
+            f'/podium.toml: grpc: expected one of {GRPC}, found "port"',
         ),
         (
             "[grpc]\nlisten = 8090\n",

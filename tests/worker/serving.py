@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 
 import grpc.aio
 
+from podium.api.access import Access
+from podium.api.call_counts import CallCounts
+from podium.api.interceptor import Admission, Guard
+from podium.api.load import Load
 from podium.api.worker_service import WorkerService
 from podium.runtime.clock import SystemClock
 from podium.runtime.stream import StreamHost, StreamLimits
@@ -45,14 +49,24 @@ class Serving:
         self.service = WorkerService(
             connect=self._connect,
             payload_bytes_limit=limits.payload_bytes_limit,
+            clock=SystemClock(),
             streams_max=streams_max,
         )
+        now_ms = SystemClock().now_ms
+        guard = Guard(
+            "test",
+            Admission(),
+            CallCounts(SystemClock().now_us),
+            access=Access(None, now_ms=now_ms),
+            load=Load(now_ms=now_ms),
+        )
         self.server = grpc.aio.server(
+            interceptors=[guard],
             options=[
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", limits.frame_bytes_limit),
                 ("grpc.max_send_message_length", -1),
-            ]
+            ],
         )
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(self.service, self.server)
         self.address = ""

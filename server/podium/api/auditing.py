@@ -3,6 +3,7 @@
 Audited is every method of Podium's and Conductor's services that neither reads (by its name) nor is
 the way of the work itself: polls, results, logs, streams, starts. So a method that is new is
 audited until somebody says that it is not. Rows hold names and ids, never what a request carries.
+A call that the guard did not let in leaves a row as well, of whatever method.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ STARTS: Final = "StartWorkflow"
 NAMES_MAX: Final = 20
 NAME_CHARS_MAX: Final = 255
 DEPTH: Final = 2
+REFUSED_EVERY_MS: Final = 60_000
+REFUSED_MAX: Final = 1_000
 NOT_A_NAME: Final = frozenset({"correlation_id", "page_token", "idempotency_key"})
 
 
@@ -69,6 +72,7 @@ class Auditor(grpc.aio.ServerInterceptor):
         self._clock = clock
         self._principal = principal
         self._audited: dict[str, tuple[object, object]] = {}
+        self._refused: dict[tuple[str, str, str, str], int] = {}
 
     async def intercept_service(
         self,
@@ -85,6 +89,17 @@ class Auditor(grpc.aio.ServerInterceptor):
         if known is None or known[0] is not handler:
             known = self._audited[method] = (handler, self._wrap(method, handler))
         return known[1]  # pyright: ignore[reportReturnType] - made of that very handler
+
+    def refused(self, method: str, context: Context, code: str) -> None:
+        """A call that was not let in, whatever it would do; a flood of them is one row a minute."""
+        peer, now_ms = (context.peer() or "").rpartition(":")[0], self._clock.now_ms()
+        told = (peer, self._principal(), method, code)
+        if now_ms - self._refused.get(told, 0) < REFUSED_EVERY_MS:
+            return
+        if len(self._refused) >= REFUSED_MAX:
+            self._refused.clear()
+        self._refused[told] = now_ms
+        self._log.put(self._record(method, None, context.peer() or "", code))
 
     def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Request, Answer]) -> object:
         # grpc's types know neither coroutines nor what a handler's own types are.

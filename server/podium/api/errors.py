@@ -21,7 +21,7 @@ from podium.registry.failure import (
     DefinitionUnsound,
     RegistryFailure,
 )
-from podium.runtime.letter import Overloaded, Parked, Tombstoned, UnknownExecution
+from podium.runtime.letter import Parked, Tombstoned, UnknownExecution
 from podium.store.port import StoreError, StoreFull
 
 if TYPE_CHECKING:
@@ -30,15 +30,19 @@ if TYPE_CHECKING:
 TEXT_BYTES_MAX: Final = 4_000
 """Percent-encoded; clients take 8 KiB of trailing metadata by default."""
 ENCODED_BYTES: Final = 3
+STORE_RETRY_MS: Final = 1_000
 
 
 class Refused(Exception):
-    """An edge refuses a call: too many, or an answer over its limit."""
+    """An edge refuses a call: too many, not allowed, or an answer over its limit. `retry_ms`: when
+    it may be tried again, None = the same call would be refused again.
+    """
 
-    def __init__(self, code: StatusCode, message: str) -> None:
+    def __init__(self, code: StatusCode, message: str, retry_ms: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.retry_ms = retry_ms
 
 
 SPOKEN: Final[Mapping[type[Exception], StatusCode]] = {
@@ -66,10 +70,6 @@ FIXED: Final[Mapping[type[Exception], tuple[StatusCode, str]]] = {
     StoreError: (
         StatusCode.UNAVAILABLE,
         "expected an answer of the store, found none; whether the change was made is unknown",
-    ),
-    Overloaded: (
-        StatusCode.RESOURCE_EXHAUSTED,
-        "expected fewer starts, found the server overloaded; nothing was started",
     ),
     Tombstoned: (StatusCode.NOT_FOUND, "expected the id of a workflow, found that it was removed"),
     Parked: (StatusCode.FAILED_PRECONDITION, PARKED),
@@ -101,6 +101,13 @@ def status_of(error: Exception) -> tuple[StatusCode, str] | None:
         if kind in FIXED:
             return FIXED[kind]
     return None
+
+
+def retry_ms_of(error: Exception) -> int | None:
+    """When the same call may succeed; None = nothing is known about that."""
+    if isinstance(error, Refused):
+        return error.retry_ms
+    return STORE_RETRY_MS if isinstance(error, StoreError) else None
 
 
 def fault_text(request_id: str) -> str:

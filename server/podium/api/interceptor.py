@@ -1,48 +1,64 @@
-"""The outermost layer of every call: admission, and nothing of a fault ever reaches a client.
+"""The outermost layer of every call: admission, access, and no fault ever reaches a client.
 
 Requests are read and answers written inside the guard, so an exception of a handler, a deserializer
 or a serializer becomes a status of errors.py, or INTERNAL with a fixed text and a request id. Unary
 calls in flight are counted apart from waiting ones; results keep a reserve, so that finished work
-gets in while starts are refused. Parked polls are counted by app/tasks.py, which answers them
-empty.
+gets in while starts are refused; starts are the first that an overloaded server refuses. Parked
+polls are counted by app/tasks.py, which answers them empty.
 """
 
 from __future__ import annotations
 
 import inspect
 import logging
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import grpc
 import grpc.aio
 import msgspec
 
-from podium.api.errors import Refused, fault_text, status_of
+from podium.api.errors import Refused, fault_text, retry_ms_of, status_of
+from podium.api.load import RETRY_MS
 from podium.api.method_table import MAKERS
+from podium.api.status import trailing_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
+    from podium.api.access import Access
     from podium.api.call_counts import CallCounts
+    from podium.api.load import Load
+    from podium.app.caller import Principal
+    from podium.config import Settings
     from podium.runtime.measure import Tally
 
     Context: TypeAlias = grpc.aio.ServicerContext[object, object]
     Read: TypeAlias = Callable[[bytes], object]
     Write: TypeAlias = Callable[[object], bytes]
     Answers: TypeAlias = Callable[[object, Context], Awaitable[object]]
-    Generates: TypeAlias = Callable[[object, Context], AsyncIterator[object]]
+    Generates: TypeAlias = Callable[[object, Context], AsyncGenerator[object]]
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
 LOG = logging.getLogger("podium.api")
 RESULT_METHODS: Final = frozenset({"/conductor.grpc.tasks.TaskService/UpdateTask"})
+START_METHODS: Final = frozenset(
+    {
+        "/conductor.grpc.workflows.WorkflowService/StartWorkflow",
+        "/podium.v1.WorkflowService/StartWorkflows",
+        "/podium.v1.WorkflowService/StreamStarts",
+        "/podium.v1.WorkflowService/Execute",
+    }
+)
+CONNECT: Final = "/podium.v1.WorkerService/Connect"
+"""Its service sends a worker away in time, when what it showed expires."""
 UNCOUNTED_METHODS: Final = frozenset(
     {
         "/conductor.grpc.tasks.TaskService/Poll",
         "/conductor.grpc.tasks.TaskService/BatchPoll",
-        "/podium.v1.WorkerService/Connect",
+        CONNECT,
         "/grpc.health.v1.Health/Check",
     }
 )
@@ -61,12 +77,28 @@ WAIT_METHODS: Final = frozenset(
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """How many calls may be in flight. `calls_reserve` of the unary ones are for results."""
+    """How many calls may be in flight. `calls_reserve` of the unary ones are for results.
+
+    `streams_per_connection` bounds the open calls of one HTTP/2 connection, a worker's stream
+    included; `mailbox_bytes_max` what may wait to be stored before starts are refused.
+    """
 
     calls_max: int = 1_000
     calls_reserve: int = 100
     waits_max: int = 5_000
     message_bytes_max: int = 16 * 1024 * 1024
+    streams_per_connection: int = 100
+    mailbox_bytes_max: int = 256 * 1024 * 1024
+
+
+def admission_of(settings: Settings) -> Admission:
+    """As the operator has set it."""
+    return Admission(
+        calls_max=settings.limits.calls_max,
+        calls_reserve=settings.limits.calls_max // 10,
+        streams_per_connection=settings.grpc.streams_per_connection,
+        mailbox_bytes_max=settings.limits.mailbox_bytes,
+    )
 
 
 class Failed:
@@ -91,6 +123,7 @@ class Gate:
             raise Refused(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 f"expected at most {count_max} {what} in flight, found as many",
+                RETRY_MS,
             )
         self.count += 1
         try:
@@ -102,9 +135,13 @@ class Gate:
 class Guard(grpc.aio.ServerInterceptor):
     """One per server; `name` begins its request ids."""
 
-    def __init__(self, name: str, admission: Admission, counts: CallCounts) -> None:
+    def __init__(
+        self, name: str, admission: Admission, counts: CallCounts, *, access: Access, load: Load
+    ) -> None:
         self._name = name
         self._admission = admission
+        self._access = access
+        self._load = load
         self._count = 0
         self._guarded: dict[str, tuple[object, object]] = {}
         self.counts = counts
@@ -156,8 +193,10 @@ class Guard(grpc.aio.ServerInterceptor):
         """A unary answer, written here; or a stream that the handler writes to its context."""
 
         async def call(request: object, context: Context) -> object:
-            async with self._guarding(method, context):
-                answer = await behaviour(_checked(request), context)
+            async with self._guarding(method, context) as principal:
+                ends = None if method == CONNECT else principal
+                async with self._access.valid(ends):
+                    answer = await behaviour(_checked(request), context)
                 data = answer if write is None else write(answer)
                 self._check_size(data)
                 return data
@@ -165,21 +204,23 @@ class Guard(grpc.aio.ServerInterceptor):
         return call
 
     def _generated(self, method: str, behaviour: Generates, write: Write | None) -> Generates:
-        async def call(request: object, context: Context) -> AsyncIterator[object]:
-            async with self._guarding(method, context):
-                async for answer in behaviour(_checked(request), context):
-                    data = answer if write is None else write(answer)
-                    self._check_size(data)
-                    yield data
+        async def call(request: object, context: Context) -> AsyncGenerator[object]:
+            async with self._guarding(method, context) as principal:
+                answers = behaviour(_checked(request), context)
+                async with aclosing(self._access.until_expiry(principal, answers)) as valid:
+                    async for answer in valid:
+                        data = answer if write is None else write(answer)
+                        self._check_size(data)
+                        yield data
 
         return call
 
     @asynccontextmanager
-    async def _guarding(self, method: str, context: Context) -> AsyncGenerator[None]:
+    async def _guarding(self, method: str, context: Context) -> AsyncGenerator[Principal]:
         with self.counts.measured(method, context):
             try:
                 with self._admitted(method):
-                    yield
+                    yield await self._access.admit(method, context)
             except grpc.aio.AbortError:
                 raise
             except Exception as error:  # noqa: BLE001 - the outermost place: nothing may pass
@@ -194,6 +235,9 @@ class Guard(grpc.aio.ServerInterceptor):
             with self.waits.through(limits.waits_max, "waiting calls"):
                 yield
         else:
+            if method in START_METHODS and (found := self._load.overload()) is not None:
+                text = f"{found}; nothing was started"
+                raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, text, RETRY_MS)
             reserve = 0 if method in RESULT_METHODS else limits.calls_reserve
             with self.calls.through(limits.calls_max - reserve, "calls"):
                 yield
@@ -208,13 +252,15 @@ class Guard(grpc.aio.ServerInterceptor):
 
     async def _abort(self, method: str, error: Exception, context: Context) -> None:
         status = status_of(error)
+        request_id = ""
         if status is None:
             self._count += 1
             request_id = f"{self._name}-{self._count}"
             noted = {"event": "call_failed", "request_id": request_id, "method": method}
             LOG.error("request %s failed", request_id, extra=noted, exc_info=error)
             status = grpc.StatusCode.INTERNAL, fault_text(request_id)
-        await context.abort(*status)
+        trailing = trailing_metadata(*status, retry_ms=retry_ms_of(error), request_id=request_id)
+        await context.abort(*status, trailing)
 
 
 def _reading(read: Read) -> Read:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import grpc.aio
 from grpc_reflection.v1alpha import reflection
 
+from podium.api.access import Access
 from podium.api.admin_audit import AdminAudit
 from podium.api.admin_explain import AdminExplain
 from podium.api.admin_mend import AdminMend
@@ -31,9 +32,11 @@ from podium.api.gone import keep_quiet_about_gone_clients
 from podium.api.health import SERVICE as HEALTH
 from podium.api.health import Health
 from podium.api.interceptor import Admission, Guard
+from podium.api.load import Load
 from podium.api.metadata_service import JsonMetadataService
 from podium.api.start_stream import StartStreams
 from podium.api.workflow_service import WorkflowService
+from podium.app.caller import caller
 from podium.app.definitions import Definitions
 from podium.app.execute import Execute
 from podium.app.executions import Executions
@@ -87,20 +90,18 @@ def build_server(  # noqa: PLR0913 - all but two by name, each a part that may b
     health: Health | None = None,
     admission: Admission | None = None,
     counts: CallCounts | None = None,
+    access: Access | None = None,
 ) -> grpc.aio.Server:
     """A server without a port yet; call it in the loop that will serve.
 
     `name` begins the request ids (default: one of this life); `health` is told when to stop;
-    `counts` count the calls.
+    `counts` count the calls; without `access` everybody may call everything.
     """
     admission, health = admission or Admission(), health or Health()
     name, counts = name or services.ids.incarnation(), counts or CallCounts(services.clock.now_us)
     keep_quiet_about_gone_clients()
     server = grpc.aio.server(
-        interceptors=[
-            Guard(name, admission, counts),
-            Auditor(services.runtime.audit, services.clock, anonymous),
-        ],
+        interceptors=_interceptors(services, name, admission, counts, access),
         options=_options(admission),
     )
     starts, executions = StartWorkflow(services), Executions(services)
@@ -172,20 +173,44 @@ def task_methods(services: Services) -> dict[str, Served]:
     }
 
 
-def anonymous() -> str:
-    """Who makes a call: nobody is asked for credentials."""
-    return "anonymous"
+def calling() -> str:
+    """Who makes the call, for the audit."""
+    principal = caller()
+    return f"{principal.kind} {principal.name}" if principal.name else principal.kind
+
+
+def _interceptors(
+    services: Services,
+    name: str,
+    admission: Admission,
+    counts: CallCounts,
+    access: Access | None,
+) -> list[grpc.aio.ServerInterceptor]:
+    """The guard, and within it the audit, which hears of refused calls as well."""
+    now_ms, executor = services.clock.now_ms, services.executor
+    access = access or Access(None, now_ms=now_ms)
+    auditor = Auditor(services.runtime.audit, services.clock, calling)
+    access.on_refused = auditor.refused
+    load = Load(
+        now_ms=now_ms,
+        mailbox_bytes=lambda: executor.bytes_waiting,
+        mailbox_bytes_max=admission.mailbox_bytes_max,
+    )
+    name = name or services.ids.incarnation()
+    return [Guard(name, admission, counts, access=access, load=load), auditor]
 
 
 def _options(admission: Admission) -> list[tuple[str, int]]:
-    """reliability.md §3.2. No connection age: worker streams live as long as their workers."""
+    """Why each is as it is: server/README.md, "The edge"."""
     return [
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", admission.message_bytes_max),
         ("grpc.max_send_message_length", admission.message_bytes_max),
         ("grpc.max_metadata_size", METADATA_BYTES_MAX),
         ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
+        ("grpc.max_concurrent_streams", admission.streams_per_connection),
         ("grpc.server_handshake_timeout_ms", 5_000),
+        ("grpc.max_connection_idle_ms", 60_000),
         ("grpc.keepalive_time_ms", 10_000),
         ("grpc.keepalive_timeout_ms", 5_000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),

@@ -7,22 +7,28 @@ a word of it. Counts the streams; what flows through them is not known here.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
+from podium.api.errors import Refused
 from podium.api.frames import server_message_of, worker_frame_of
+from podium.api.load import RETRY_MS
+from podium.app.caller import caller
 from podium.protocol.problem import ProtocolError
 from podium.runtime.link import LinkBroken
 from podium.v1 import worker_pb2, worker_pb2_grpc
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Callable
 
     from podium.protocol.frame import ServerFrame, WorkerFrame
     from podium.protocol.problem import EndCode
+    from podium.runtime.clock import Clock
     from podium.runtime.link import Link
     from podium.runtime.stream import StreamHost
     from podium.runtime.stream_view import StreamView
@@ -31,6 +37,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("podium.worker_service")
 STREAMS_MAX: Final = 5_000
+LEAVE_MS: Final = 30_000
+EXPIRED: Final = "expected valid credentials, found that they expired"
 
 
 class CallLink:
@@ -72,10 +80,12 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         *,
         connect: Callable[[Link], StreamHost],
         payload_bytes_limit: int,
+        clock: Clock,
         streams_max: int = STREAMS_MAX,
     ) -> None:
         self._connect = connect
         self._payload_bytes_limit = payload_bytes_limit
+        self._clock = clock
         self._streams_max = streams_max
         self._hosts: dict[StreamHost, None] = {}
         self.refused_count = 0
@@ -99,11 +109,12 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         if len(self._hosts) >= self._streams_max:
             self.refused_count += 1
             text = f"expected at most {self._streams_max} worker streams, found as many open"
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+            raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, text, RETRY_MS)
         link = CallLink(context, self._payload_bytes_limit)
         host = self._connect(link)
         self._hosts[host] = None
         LOG.info("a worker connects", extra={"event": "stream_opened", "session": host.session})
+        timers = self._expiry(host)
         try:
             await host.run()
         except Exception:
@@ -114,8 +125,24 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             del self._hosts[host]
             noted = {"event": "stream_ended", "session": host.session, "code": link.code}
             LOG.info("a worker's stream is over", extra=noted)
+            for timer in timers:
+                timer.cancel()
         if link.code != "OK":
             await context.abort(grpc.StatusCode[link.code], link.text)
+
+    def _expiry(self, host: StreamHost) -> list[asyncio.TimerHandle]:
+        """Send the worker away when what it showed expires, so that it comes back with new
+        credentials and its tasks in hand; end the stream of one that stays.
+        """
+        expires_ms = caller().expires_ms
+        if expires_ms is None:
+            return []
+        left_ms = expires_ms - self._clock.now_ms()
+        end = partial(host.end, "UNAVAILABLE", EXPIRED)
+        return [
+            self._clock.call_later(left_ms, partial(host.go_away, EXPIRED)),
+            self._clock.call_later(left_ms + LEAVE_MS, end),
+        ]
 
     def go_away_all(self, reason: str, reconnect_after_ms: int = 0) -> None:
         """The server is about to stop: no new tasks, workers go elsewhere."""

@@ -12,12 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 DONE: Final = 0
 WRONG: Final = 2
 SERVER_LIBRARIES: Final = frozenset(
-    {"aiohttp", "grpc_health", "grpc_reflection", "msgspec", "orjson", "uvloop"}
+    {
+        "aiohttp",
+        "cryptography",
+        "google.rpc",
+        "grpc_health",
+        "grpc_reflection",
+        "jwt",
+        "msgspec",
+        "orjson",
+        "uvloop",
+    }
 )
 
 
@@ -25,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answers the exit code."""
     options = parser().parse_args(arguments)
     try:
-        return demo() if options.command == "demo" else serve(options)
+        return COMMANDS[options.command](options)
     except ModuleNotFoundError as absent:
         if absent.name not in SERVER_LIBRARIES:
             raise
@@ -51,8 +61,17 @@ def parser() -> argparse.ArgumentParser:
         "--store", metavar="URL", help="memory://, sqlite:///relative or sqlite:////absolute"
     )
     serving.add_argument(
+        "--insecure",
+        action="store_true",
+        help="serve without TLS and credentials also where others can reach it",
+    )
+    serving.add_argument(
         "--print-config", action="store_true", help="print the settings as TOML and end"
     )
+    key = commands.add_parser("key", help="make an API key, and the line that a server knows it by")
+    key.add_argument("name", metavar="NAME", help="who will show it")
+    key.add_argument("roles", metavar="ROLE[+ROLE]", help="reader, worker, writer or admin")
+    key.add_argument("expires", nargs="?", metavar="EXPIRES", help="such as 2027-01-31")
     commands.add_parser("demo", help="run the kitchen-sink workflow on a server of its own")
     return top
 
@@ -71,7 +90,13 @@ def serve(options: argparse.Namespace) -> int:
     grpc: str | None = options.grpc
     http: str | None = options.http
     store: str | None = options.store
-    given = {("grpc", "listen"): grpc, ("gateway", "listen"): http, ("store", "url"): store}
+    insecure: bool | None = options.insecure or None
+    given = {
+        ("grpc", "listen"): grpc,
+        ("grpc", "insecure"): insecure,
+        ("gateway", "listen"): http,
+        ("store", "url"): store,
+    }
     overrides = {name: value for name, value in given.items() if value is not None}
     try:
         settings = read_settings(config, overrides=overrides)
@@ -92,11 +117,39 @@ def serve(options: argparse.Namespace) -> int:
     return DONE
 
 
-def demo() -> int:
+def make_key(options: argparse.Namespace) -> int:
+    """`podium key`: the key on the first line, what `auth.keys` takes on the second."""
+    from podium.api.credentials import (  # noqa: PLC0415 - see above
+        AuthSettingInvalid,
+        key_line,
+        read_key,
+    )
+    from podium.runtime.clock import new_secret  # noqa: PLC0415 - see above
+
+    key = new_secret()
+    line = key_line(key, options.name, options.roles, options.expires or "")
+    try:
+        read_key("podium key", line)
+    except AuthSettingInvalid as problem:
+        complain(str(problem))
+        return WRONG
+    print(f"{key}\n{line}")
+    return DONE
+
+
+def demo(options: argparse.Namespace) -> int:
     """`podium demo`."""
+    del options
     from podium.cli.demo import run_demo  # noqa: PLC0415 - see above
 
     return run_demo()
+
+
+COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
+    "serve": serve,
+    "key": make_key,
+    "demo": demo,
+}
 
 
 def complain(text: str) -> None:

@@ -7,6 +7,7 @@ move it.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 import uuid
 from typing import TYPE_CHECKING, Protocol
@@ -116,6 +117,11 @@ class SystemIds:
 
     def jitter(self, limit_ms: int) -> int:
         return uuid.uuid4().int % (limit_ms + 1)
+
+
+def new_secret() -> str:
+    """256 random bits as a text that fits into a header."""
+    return secrets.token_urlsafe(32)
 
 
 def spawn(group: set[asyncio.Task[None]], coroutine: Coroutine[object, object, None]) -> None:

@@ -11,12 +11,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from podium.engine.identity import split_task_id
-from podium.runtime.letter import Letter, UnknownExecution, ignore
+from podium.runtime.letter import Letter, UnknownExecution, ignore, payload_bytes_of
 from podium.runtime.mailbox import Mailbox, into
 
 if TYPE_CHECKING:
     from podium.engine.command import Command, Outcome, Start
     from podium.engine.graph import Graph
+    from podium.model.execution import ExecutionHeader
     from podium.runtime.cache import Cache, Entry
     from podium.runtime.deciding import Deciding
     from podium.runtime.letter import Reply
@@ -36,6 +37,7 @@ class Executor:
         self._mailboxes: dict[str, Mailbox] = {}
         self._dirty: list[Mailbox] = []
         self._pumping = False
+        self._bytes_waiting = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -109,7 +111,13 @@ class Executor:
         """Mailboxes with something in them."""
         return len(self._mailboxes)
 
+    @property
+    def bytes_waiting(self) -> int:
+        """Payloads of commands that are not answered yet."""
+        return self._bytes_waiting
+
     def _post(self, workflow_id: str, letter: Letter) -> None:
+        self._weigh(letter)
         mailbox = self._mailboxes.get(workflow_id)
         if mailbox is None:
             mailbox = self._mailboxes[workflow_id] = Mailbox(workflow_id)
@@ -117,6 +125,19 @@ class Executor:
         mailbox.waiting.append(letter)
         if not mailbox.busy:
             self._mark(mailbox)
+
+    def _weigh(self, letter: Letter) -> None:
+        """Count the letter's payloads until it is answered."""
+        size, reply = payload_bytes_of(letter), letter.reply
+        if not size:
+            return
+
+        def told(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
+            self._bytes_waiting -= size
+            reply(outcome, header)
+
+        self._bytes_waiting += size
+        letter.reply = told
 
     def _mark(self, mailbox: Mailbox) -> None:
         mailbox.busy = True

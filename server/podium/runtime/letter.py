@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from podium.engine.command import Command, Outcome
     from podium.engine.graph import Graph
     from podium.model.execution import ExecutionHeader
+    from podium.model.payload import Payload
     from podium.store.port import Idempotency
+
+PAYLOADS: Final = ("input", "output", "variables", "task_input")
+"""Where commands carry payloads."""
 
 
 class Reply(Protocol):
     """Told once: the outcome after its commit is durable, or why there is none."""
 
     def __call__(self, outcome: Outcome | Exception, header: ExecutionHeader | None) -> None: ...
-
-
-class Overloaded(Exception):
-    """The mailbox bytes are over the limit; starts are shed first."""
 
 
 class AlreadyRecorded(Exception):
@@ -77,6 +77,16 @@ class Letter:
         self.patient = False
         """Whether a full store is waited for; a client's command is refused instead."""
         self.raised = 0
+
+
+def payload_bytes_of(letter: Letter) -> int:
+    """What the letter keeps in memory beside its few words."""
+    size = len(letter.definition or b"")
+    for name in PAYLOADS:
+        payload: Payload | None = getattr(letter.command, name, None)
+        if payload is not None:
+            size += len(payload)
+    return size
 
 
 def ignore(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
