@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from podium.model.queue import Queue
-from podium.store.port import PARTITIONS, Store
+from podium.store.port import PARTITIONS, Store, partition_of, workflow_of
 
 FAR_MS = 10**15
 
@@ -14,6 +14,7 @@ async def dump(
 ) -> dict[Any, Any]:
     """The stored state; wishes, claims and watchers are soft and not part of it."""
     everyone = range(PARTITIONS)
+    parts = sorted({partition_of(workflow_of(each)) for each in tasks})
     found: dict[Any, Any] = {
         "executions": {},
         "due": sorted(
@@ -46,13 +47,11 @@ async def dump(
         found["seen", queue] = await store.poll_data(queue.task_type)
         found["counts", queue] = await store.queue_counts(queue.task_type)
         found["pending", queue] = [
-            each
-            for part in everyone
-            for each in await store.pending(part, queue.task_type, "", 1_000)
+            each for part in parts for each in await store.pending(part, queue.task_type, "", 1_000)
         ]
         found["unqueued", queue] = [
             sorted(await store.unqueued(part, queue.task_type), key=lambda each: each.task_id)
-            for part in everyone
+            for part in parts
         ]
     for kind in ("workflow", "task", "bound"):
         found["definitions", kind] = await store.list_definitions(kind)

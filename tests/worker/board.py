@@ -210,6 +210,8 @@ class Leases:
         job = self._board.jobs.get(result.task_id)
         verdict = ResultVerdict.REJECTED if job is None else self._verdict(job, result)
         self._board.verdicts.append(verdict)
+        if verdict is ResultVerdict.OK:  # lines of a result are stored with it, by the decision
+            self._board.logged.extend((result.task_id, text) for text in result.logs)
         self._board.tell()
         reason = "" if job is not None else f"expected a known task, found {result.task_id}"
         if self._board.holding_replies:
