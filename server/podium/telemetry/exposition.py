@@ -26,6 +26,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from podium.telemetry.backlog import Backlog
 from podium.telemetry.metric import COUNTER, HISTOGRAM, TABLE
 from podium.telemetry.reading import Buckets, read
 
@@ -57,6 +58,7 @@ class MetricsPage:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
+        self._backlog = Backlog(sources.runtime.store, sources.runtime.clock)
         self._process = CollectorRegistry(auto_describe=False)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._process)
@@ -67,7 +69,8 @@ class MetricsPage:
 
     async def _serve(self, request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        scrape = Scrape(read(self._sources), self._process)
+        rows = [*read(self._sources), *await self._backlog.rows()]
+        scrape = Scrape(rows, self._process)
         text = await asyncio.to_thread(encode, scrape)
         return web.Response(body=text, headers={"Content-Type": content_type})
 
