@@ -204,13 +204,15 @@ class Access:
         try:
             principal = await credentials.principal_of(context)
         except CredentialsInvalid as problem:
-            LOG.info("refused %s to %s: %s", method, context.peer(), problem)
+            noted = {"event": "caller_unknown", "method": method, "peer": context.peer()}
+            LOG.info("a call was refused: %s", problem, extra=noted)
             raise Refused(problem.code, problem.told) from None
         note_caller(principal)
         if not allows(principal, level):
             roles = " or ".join(role for role in Role if level in GRANTS[role]) or "of nobody"
             found = ", ".join(sorted(principal.roles)) or "none"
-            LOG.info("refused %s to %s %s: roles %s", method, principal.kind, principal.name, found)
+            noted = {"event": "caller_denied", "method": method, "caller": principal.name}
+            LOG.info("a %s was refused: roles %s", principal.kind, found, extra=noted)
             raise Refused(
                 grpc.StatusCode.PERMISSION_DENIED,
                 f"expected a caller with the role {roles} for {method}, found {found}",

@@ -70,7 +70,8 @@ class Certificates:
         try:
             return self._read()
         except (TlsSettingInvalid, FileUnsound) as problem:
-            LOG.warning("the former certificate stays in use: %s", problem)
+            noted = {"event": "certificate_unreadable"}
+            LOG.warning("the former certificate stays in use: %s", problem, extra=noted)
             return None
 
     def _seen(self) -> list[State]:

@@ -236,6 +236,7 @@ class Guard(grpc.aio.ServerInterceptor):
                 yield
         else:
             if method in START_METHODS and (found := self._load.overload()) is not None:
+                self.counts.refused.add("overload")
                 text = f"{found}; nothing was started"
                 raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, text, RETRY_MS)
             reserve = 0 if method in RESULT_METHODS else limits.calls_reserve

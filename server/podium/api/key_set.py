@@ -110,7 +110,8 @@ class KeyUrl:
             try:
                 keys = read_key_set(self._url, await _fetched(self._url))
             except (aiohttp.ClientError, AuthSettingInvalid, TimeoutError, OSError) as problem:
-                LOG.warning("auth.jwt_jwks: no keys from %s: %s", self._url, problem)
+                noted = {"event": "keys_unreachable", "url": self._url}
+                LOG.warning("auth.jwt_jwks: no keys: %s", problem, extra=noted)
                 return
             self._had_ms = self._now_ms()
             if keys != self._keys:

@@ -43,7 +43,8 @@ class WatchedFile(Generic[Content]):
             try:
                 self._content = self._read(self._setting, bytes_of(self._setting, self._path))
             except Exception as problem:  # noqa: BLE001 - whatever is wrong, the former stays
-                LOG.warning("%s: the former content stays in use: %s", self._setting, problem)
+                noted = {"event": "file_unreadable", "setting": self._setting}
+                LOG.warning("the former content stays in use: %s", problem, extra=noted)
         return self._content
 
 
