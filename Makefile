@@ -16,6 +16,7 @@ SEEDS ?= 200
 FROM ?= 1
 STORE ?= sqlite
 KILLS ?= 200
+MINUTES ?= 2
 MINUTES ?= 20
 nestings: SEEDS = 2000
 ARGS ?=
@@ -23,7 +24,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test check gen gen-check fmt lint types arch tidy facts cover \
-	sim sim-planted nestings chaos bench wheel-check lock clean go grpcurl
+	sim sim-planted nestings chaos bench attack wheel-check lock clean go grpcurl
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -137,6 +138,9 @@ nestings: $(READY) ## Compare SEEDS= random nestings (2,000) with the reference 
 
 chaos: $(READY) ## Kill a server under load KILLS= times on STORE=sqlite, or MINUTES= of all faults on STORE=redis
 	@$(BIN)/python -m tests.chaos --store $(STORE) --kills $(KILLS) --minutes $(MINUTES)
+
+attack: $(READY) ## Attack the port for MINUTES= (2), all ways in turn
+	@$(BIN)/python -m tests.attack --minutes $(MINUTES)
 
 bench: $(READY) ## Measure against the floor program
 	@$(BIN)/python -m tests.bench $(ARGS)

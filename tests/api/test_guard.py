@@ -12,6 +12,7 @@ import grpc.aio
 import pytest
 from google.protobuf import descriptor_pool
 
+from podium.api import server as server_module
 from podium.api.interceptor import MAKERS, Admission
 from podium.api.server import SERVICES
 from podium.app.start import StartRequest, StartWorkflow
@@ -93,12 +94,12 @@ async def answering_later(_: object, context: object):
 
 @asynccontextmanager
 async def faulty_edge(part: str, patch: pytest.MonkeyPatch) -> AsyncIterator[Edge]:
-    make = grpc.aio.server
+    make = server_module.sturdy_server
 
     def server(interceptors, options):
         return make(interceptors=[*interceptors, Faulty(part)], options=options)
 
-    patch.setattr(grpc.aio, "server", server)
+    patch.setattr(server_module, "sturdy_server", server)
     async with Edge() as edge:
         yield edge
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import grpc.aio
 from grpc_reflection.v1alpha import reflection
 
 from podium.api.access import Access
@@ -35,6 +34,7 @@ from podium.api.interceptor import Admission, Guard
 from podium.api.load import Load
 from podium.api.metadata_service import JsonMetadataService
 from podium.api.start_stream import StartStreams
+from podium.api.sturdy_server import register, sturdy_server
 from podium.api.workflow_service import WorkflowService
 from podium.app.caller import caller
 from podium.app.definitions import Definitions
@@ -58,14 +58,16 @@ from podium.registry.event_handlers import EventHandlers
 from podium.v1 import admin_pb2, metadata_pb2, worker_pb2, worker_pb2_grpc, workflow_pb2
 
 if TYPE_CHECKING:
+    import grpc.aio
+
     from podium.api.method_table import Served
     from podium.api.worker_service import WorkerService
     from podium.app.services import Services
 
 METADATA_BYTES_MAX: Final = 16 * 1024
-SERVICES: Final = (
+DESCRIPTORS: Final = (
     *(
-        service.full_name
+        service
         for file in (
             workflow_service_pb2,
             task_service_pb2,
@@ -78,8 +80,9 @@ SERVICES: Final = (
         )
         for service in file.DESCRIPTOR.services_by_name.values()
     ),
-    HEALTH.full_name,
+    HEALTH,
 )
+SERVICES: Final = tuple(service.full_name for service in DESCRIPTORS)
 
 
 def build_server(  # noqa: PLR0913 - all but two by name, each a part that may be given
@@ -100,13 +103,15 @@ def build_server(  # noqa: PLR0913 - all but two by name, each a part that may b
     admission, health = admission or Admission(), health or Health()
     name, counts = name or services.ids.incarnation(), counts or CallCounts(services.clock.now_us)
     keep_quiet_about_gone_clients()
-    server = grpc.aio.server(
+    server = sturdy_server(
         interceptors=_interceptors(services, name, admission, counts, access),
         options=_options(admission),
     )
     starts, executions = StartWorkflow(services), Executions(services)
     removal, messages = Removal(services), ExecutionMessages()
-    server.add_generic_rpc_handlers(
+    register(
+        server,
+        DESCRIPTORS,
         (
             ConductorWorkflows(
                 starts=starts, executions=executions, removal=removal, messages=messages
@@ -129,7 +134,7 @@ def build_server(  # noqa: PLR0913 - all but two by name, each a part that may b
             ).handler(),
             admin_handler(services, removal, worker_service),
             health.handler(SERVICES),
-        )
+        ),
     )
     worker_pb2_grpc.add_WorkerServiceServicer_to_server(worker_service, server)
     reflection.enable_server_reflection((*SERVICES, reflection.SERVICE_NAME), server)
