@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ANSWER_S: Final = 15
 EVERY_S: Final = 0.05
-END_S: Final = 20
+END_S: Final = 40
 NAME: Final = "healthy"
 
 
@@ -46,7 +46,10 @@ async def attacking(name: str, address: str) -> AsyncIterator[Siege]:
         stdout=asyncio.subprocess.PIPE,
     )
     siege = Siege()
+    assert process.stdout is not None, "it was started with a pipe"
     try:
+        async with asyncio.timeout(END_S):
+            await process.stdout.readline()
         yield siege
         async with asyncio.timeout(END_S):
             said, _ = await process.communicate(b"")
