@@ -14,11 +14,11 @@ from podium.engine.changes import outstanding_of, ready_of
 from podium.engine.gate import is_shut, ready_gate, slot_of
 from podium.engine.lifecycle import TASK_NEXT
 from podium.engine.settle import is_final
-from podium.model.execution import TaskStatus
+from podium.model.execution import TaskStatus, WorkflowStatus
 from podium.protocol.frame import ResultVerdict
 from podium.store import codec
 from podium.store.memory import MemoryStore
-from podium.store.port import Committed, partition_of
+from podium.store.port import PARKED, Committed, partition_of
 from tests.simulation.scene import expect
 
 if TYPE_CHECKING:
@@ -34,6 +34,12 @@ ENDS_LEASE = frozenset({"LoseLease", "ReturnLease", "ReportResult", "Due"})
 """Commands of a commit in which one lease may end and the next begin."""
 
 
+REOPENS = frozenset({"Retry", "Restart", "Rerun", "Revive"})
+"""Commands by which an execution that ended goes on, and its ended tasks with it."""
+GOES_ON = REOPENS | {"Continue", "GrantLease", "Resume"}
+"""The same, cut at the limit of a transition or by a gate."""
+
+
 class Fold:
     """What the history rows of one execution say."""
 
@@ -47,14 +53,17 @@ class Fold:
         expect(row.position == self.position + 1, "history positions rise by 1", row)
         self.position = row.position
         for change in row.changes:
-            self._take_change(change)
+            self._take_change(change, goes_on=bool(GOES_ON & set(row.commands)))
 
-    def _take_change(self, change: TaskChange) -> None:
+    def _take_change(self, change: TaskChange, *, goes_on: bool) -> None:
         name = (change.key, change.attempt)
         before, epoch = self.tasks.get(name, ("", 0))
         expect(change.status_from == before, f"history folds, expected from {before}", change)
         if before:
             legal = TASK_NEXT[TaskStatus(before)]
+            if goes_on and TaskStatus(before).terminal:
+                legal = frozenset(TaskStatus)
+                self.completions[name] = 0
             expect(TaskStatus(change.status_to) in legal, "the transition is legal", change)
         expect(epoch <= change.lease_epoch <= epoch + 1, "epochs rise by 1", change)
         self.tasks[name] = (change.status_to, change.lease_epoch)
@@ -75,6 +84,10 @@ class Checker:
         self._running: dict[str, set[str]] = {}
         self._handed: set[tuple[str, int]] = set()
         self._closed: dict[str, set[int]] = {}
+        self._standing: dict[str, tuple[WorkflowStatus, int]] = {}
+        """(status, run epoch) as of the last commit."""
+        self._decided: Counter[tuple[str, str]] = Counter()
+        self._gone: set[str] = set()
         self.terminal: dict[str, asyncio.Event] = {}
         self.commits = 0
 
@@ -91,6 +104,7 @@ class Checker:
     async def _committed(self, commit: Commit) -> None:
         self.commits += 1
         workflow_id = commit.workflow_id
+        expect(workflow_id not in self._gone, "a removed execution is gone", workflow_id)
         before = self._versions.get(workflow_id, 0)
         expect(commit.version == before, f"versions rise by 1 from {before}", workflow_id)
         self._versions[workflow_id] = before + 1
@@ -104,6 +118,8 @@ class Checker:
         if commit.history is not None:
             row = codec.decode_history(commit.history)
             commands = row.commands
+            self._decided.update((workflow_id, each) for each in commands)
+            expect(set(commands) != {"Repair"}, "a sound execution has nothing to repair", row)
             fold.take(row)
             self._scene.note("commit", f"{workflow_id[:8]} v{before + 1} {'+'.join(commands)}")
         former = [task for task in records.attempts.values() if task is not None]
@@ -114,8 +130,21 @@ class Checker:
         self._check_gate(header)
         self._check_counts(header, tasks)
         await self._check_entries(header, tasks)
-        if header.status.terminal:
-            self.finished(workflow_id).set()
+        self._check_status(header, commands)
+
+    def _check_status(self, header: ExecutionHeader, commands: tuple[str, ...]) -> None:
+        """A run ends once: what has ended goes on by an order only, or ends TERMINATED by one."""
+        before, epoch = self._standing.get(header.id, (header.status, 0))
+        now, name = header.status, header.id
+        self._standing[header.id] = (now, header.run_epoch)
+        again = bool(REOPENS & set(commands))
+        if before.terminal and now is not before:
+            ends = "Terminate" in commands and before is not WorkflowStatus.COMPLETED
+            expect(again or ends, f"{before} stays, but for an order", (name, now, commands))
+        rises = sum(commands.count(each) for each in ("Restart", "Rerun"))
+        expect(epoch <= header.run_epoch <= epoch + rises, "a run begins by an order", header)
+        event = self.finished(header.id)
+        (event.set if now.terminal else event.clear)()
 
     def _check_task(self, fold: Fold, task: TaskRecord) -> None:
         folded = fold.tasks.get((task.key, task.attempt))
@@ -206,6 +235,30 @@ class Checker:
         records = {task_id: each for task_id, each in found.items() if each is not None}
         expect(stored == records, f"outstanding entries are {records}", stored)
 
+    # Orders
+
+    def decided(self, workflow_id: str, command: str) -> int:
+        """How many commands of that name the execution's commits tell of."""
+        return self._decided[workflow_id, command]
+
+    def removed(self, workflow_id: str) -> None:
+        """The store removed it."""
+        self._scene.note("removed", workflow_id[:8])
+        self._gone.add(workflow_id)
+        with self._scene.judged():
+            status, _ = self._standing[workflow_id]
+            expect(status.terminal, "what is removed has ended", (workflow_id, status))
+
+    async def stored(self, workflow_id: str) -> ExecutionHeader | None:
+        """As of now, whatever the servers say."""
+        loaded = await self._store.load(workflow_id, [codec.HEADER_FIELD])
+        value = None if loaded is None else loaded.fields[codec.HEADER_FIELD]
+        return None if value is None else codec.decode_header(value)
+
+    async def archived(self, workflow_id: str) -> bool:
+        """Whether a copy of it is kept."""
+        return await self._store.archived(workflow_id) is not None
+
     # Frames
 
     def sent(self, server: str, frame: ServerFrame) -> None:
@@ -247,6 +300,10 @@ class Checker:
             await self._nothing_left()
 
     async def _nothing_left(self) -> None:
+        parked = await self._store.list_definitions(PARKED)
+        expect(not parked, "nothing is parked", parked)
+        unended = [each for each, (now, _) in self._standing.items() if not now.terminal]
+        expect(not unended, "everything has ended", unended)
         ready = await self._store.ready(range(256))
         expect(not ready, "no ready entry is left", ready)
         for part in range(256):
@@ -265,6 +322,19 @@ class CheckedStore(MemoryStore):
     """The memory store with the checker on its commits."""
 
     checker: Checker
+
+    async def remove(
+        self,
+        workflow_id: str,
+        version: int,
+        tombstone_until_ms: int,
+        *,
+        archive: bytes | None = None,
+    ) -> bool:
+        done = await super().remove(workflow_id, version, tombstone_until_ms, archive=archive)
+        if done:
+            self.checker.removed(workflow_id)
+        return done
 
     async def commit(self, commits: Sequence[Commit]) -> list[CommitResult]:
         results: list[CommitResult] = []

@@ -30,6 +30,8 @@ TYPES = (*dict.fromkeys(KINDS), "fatal")
 POLLED = "polled"
 RETRIES = 60
 RESPONSE_S = 20
+WAITING_OF = 3
+"""One in so many plans waits for a signal."""
 LIMITED_OF = 3
 """One in so many plans has children of which only two may run at a time."""
 PATIENT_S = 3_600
@@ -46,6 +48,10 @@ class Plan:
     status: str = "COMPLETED"
     output: Json | None = None
     """None = not compared."""
+    sure: tuple[str, ...] = ()
+    """References of the main workflow's own tasks that surely run, and put out their name as v."""
+    waits: str = ""
+    """Reference of the task that a signal must end."""
 
 
 @dataclass(slots=True)
@@ -96,10 +102,14 @@ class Generator:
 
     def _definition(self, name: str, *, depth: int, main: bool) -> Block:
         block = self._sequence(depth, most=4)
+        if main and crc32(f"wait {name}".encode()) % WAITING_OF == 0:
+            self._wait(block)
         limited = self._limited() if main and crc32(name.encode()) % LIMITED_OF == 0 else []
         ending = self._ending() if main else None
         tasks = block.tasks + limited + (ending or [])
         outputs = {ref: f"${{{ref}.output.v}}" for ref in block.sure}
+        if main:
+            self._plan.sure = tuple(block.sure)
         if main and self._plan.output is None:
             self._plan.output = dict(block.sure)
         self._plan.definitions.append(
@@ -260,6 +270,12 @@ class Generator:
             first = next(iter(child.sure))
             after.tasks[0]["inputParameters"]["from_child"] = f"${{{ref}.output.{first}}}"
         return Block([task, *after.tasks], after.sure)
+
+    def _wait(self, block: Block) -> None:
+        """Put a task that waits for a signal behind. Nothing is drawn for it."""
+        self._plan.waits = ref = self._ref("wait")
+        block.tasks.append(task_of("WAIT", ref))
+        block.sure[ref] = ref
 
     def _limited(self) -> list[Json]:
         """A fork of the same child, of which fewer may run at a time. Nothing is drawn for it."""

@@ -83,6 +83,7 @@ class Node:
         self.up = False
         self.clock = SimClock()
         self.runtime: Runtime | None = None
+        self.services: Services | None = None
         self.start_desk: StartWorkflow | None = None
         self._store: NodeStore | None = None
         self._wires: list[Wire] = []
@@ -121,19 +122,18 @@ class Node:
             store=store, registry=registry, clock=self.clock, ids=ids, settings=Settings()
         )
         self._scene.incarnations.append(runtime.incarnation)
-        self.start_desk = StartWorkflow(
-            Services(
-                executor=runtime.executor,
-                registry=registry,
-                store=store,
-                clock=runtime.clock,
-                ids=ids,
-                polls=runtime.polls,
-                watch=runtime.watch,
-                parking=runtime.parking,
-                runtime=runtime,
-            )
+        self.services = Services(
+            executor=runtime.executor,
+            registry=registry,
+            store=store,
+            clock=runtime.clock,
+            ids=ids,
+            polls=runtime.polls,
+            watch=runtime.watch,
+            parking=runtime.parking,
+            runtime=runtime,
         )
+        self.start_desk = StartWorkflow(self.services)
         runtime.members.on_silent = self._give_up_streams
         return runtime
 

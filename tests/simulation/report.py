@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.simulation.loop import run
+from tests.simulation.orders import ALL
 from tests.simulation.scene import LEGEND, MARK, Violation
 from tests.simulation.world import World
 
@@ -30,6 +31,7 @@ INJECTED = (
     "half-open stream",
     "result doubled",
     "poll answer lost",
+    "order's answer lost",
     "worker crash",
     "server crash",
     "clock jump",
@@ -37,6 +39,8 @@ INJECTED = (
 """Kinds of faults. `store answer_lost` = executed, then failed."""
 FOLLOWED = ("conflict", "take-over", "lease resumed", "lease lost")
 """What the faults led to."""
+ORDERED = tuple(f"order {each}" for each in (*ALL, "Remove"))
+"""Orders of clients that were taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ def show_digests(seeds: Iterable[int]) -> int:
 def totals(outcomes: Iterable[Outcome]) -> Counter[str]:
     """Counts by kind over all seeds; every kind is there."""
     total: Counter[str] = Counter()
-    for kind in (*INJECTED, *FOLLOWED):
+    for kind in (*INJECTED, *FOLLOWED, *ORDERED):
         total[kind] = 0
     for outcome in outcomes:
         total.update(outcome.counts)
@@ -138,7 +142,7 @@ def totals(outcomes: Iterable[Outcome]) -> Counter[str]:
 def print_totals(outcomes: list[Outcome], show: Callable[[str], object]) -> None:
     """One line per kind."""
     total = totals(outcomes)
-    for kind in (*INJECTED, *FOLLOWED):
+    for kind in (*INJECTED, *FOLLOWED, *ORDERED):
         show(f"simulation: {kind:<30} {total[kind]:>7}")
 
 

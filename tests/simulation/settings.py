@@ -32,6 +32,10 @@ class Swarm:
     clock_jumps: bool
     terminate: float
     tasks_max: int
+    operate: float
+    """How likely a client gives orders about its execution."""
+    remove: float
+    order_lost: float
 
 
 def draw(random: Random) -> Swarm:
@@ -65,4 +69,7 @@ def draw(random: Random) -> Swarm:
         clock_jumps=random.random() < 0.5,
         terminate=random.choice([0.0, 0.3]),
         tasks_max=random.choice([1, 2, 10]),
+        operate=random.choice([0.0, 0.6, 0.9]),
+        remove=random.choice([0.0, 0.4]),
+        order_lost=rate(0.2),
     )
