@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SEEDS = range(1, 201)
-SAME_SEEDS = 20
+SAME_SEEDS = 10
 PLANTED = {
     "ack-before-commit",
     "deadline-not-re-armed",
@@ -58,12 +58,12 @@ def test_every_rule_holds_over_200_seeds(capsys: pytest.CaptureFixture[str]) -> 
     )
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_seeds_that_failed_once_hold() -> None:
     fail_on([run_seed(seed) for seed in KEPT if seed not in SEEDS])
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_a_trace_is_the_same_under_every_hash_seed() -> None:
     first, second = (start_digests(hash_seed) for hash_seed in ("1", "2"))
     one, two = first.communicate()[0], second.communicate()[0]
