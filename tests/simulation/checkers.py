@@ -88,6 +88,7 @@ class Checker:
         """(status, run epoch) as of the last commit."""
         self._decided: Counter[tuple[str, str]] = Counter()
         self._gone: set[str] = set()
+        self._children: dict[str, list[str]] = {}
         self.terminal: dict[str, asyncio.Event] = {}
         self.commits = 0
 
@@ -113,6 +114,9 @@ class Checker:
         header, records = codec.decode_records(loaded.fields, complete=True)
         assert header is not None, workflow_id
         tasks = [task for task in records.tasks.values() if task is not None]
+        if before == 0 and header.parent is not None:
+            for family in [header.parent.workflow_id, *self._ancestors(header.parent.workflow_id)]:
+                self._children.setdefault(family, []).append(workflow_id)
         fold = self._folds.setdefault(workflow_id, Fold())
         commands: tuple[str, ...] = ()
         if commit.history is not None:
@@ -131,6 +135,9 @@ class Checker:
         self._check_counts(header, tasks)
         await self._check_entries(header, tasks)
         self._check_status(header, commands)
+
+    def _ancestors(self, workflow_id: str) -> list[str]:
+        return [each for each, below in self._children.items() if workflow_id in below]
 
     def _check_status(self, header: ExecutionHeader, commands: tuple[str, ...]) -> None:
         """A run ends once: what has ended goes on by an order only, or ends TERMINATED by one."""
@@ -254,6 +261,18 @@ class Checker:
         loaded = await self._store.load(workflow_id, [codec.HEADER_FIELD])
         value = None if loaded is None else loaded.fields[codec.HEADER_FIELD]
         return None if value is None else codec.decode_header(value)
+
+    async def tasks(self, workflow_id: str) -> list[str]:
+        """Ids of the latest attempts, in order."""
+        loaded = await self._store.load(workflow_id, None)
+        if loaded is None:
+            return []
+        _, records = codec.decode_records(loaded.fields, complete=True)
+        return sorted(task.id for task in records.tasks.values() if task is not None)
+
+    def children(self, workflow_id: str) -> list[str]:
+        """Those that are or were its children, and theirs."""
+        return self._children.get(workflow_id, [])
 
     async def archived(self, workflow_id: str) -> bool:
         """Whether a copy of it is kept."""

@@ -98,7 +98,26 @@ class Operator:
             if random.random() < 0.4:
                 await self._end_of_run(workflow_id)
             header = await self._checker.stored(workflow_id)
-            await self.order(workflow_id, self._choose(header))
+            child = self._random.choice(["", *self._checker.children(workflow_id)])
+            if child and await self._order_child(child):
+                continue
+            await self.order(workflow_id, await self._choose(header))
+
+    async def _order_child(self, child_id: str) -> bool:
+        """Pause, resume or look through a child; False where it has ended."""
+        header = await self._checker.stored(child_id)
+        if header is None or header.status.terminal:
+            return False
+        names = ("Pause", "Repair") if header.status is WorkflowStatus.RUNNING else ("Resume",)
+        await self.order(child_id, SIMPLE[self._random.choice(names)])
+        return True
+
+    async def _resume_children(self, workflow_id: str) -> None:
+        """What this paused must not hold up the end."""
+        for child_id in self._checker.children(workflow_id):
+            header = await self._checker.stored(child_id)
+            if header is not None and header.status is WorkflowStatus.PAUSED:
+                await self.order(child_id, Resume())
 
     async def terminate(self, workflow_id: str) -> None:
         """Until it ended, by this or otherwise."""
@@ -109,6 +128,7 @@ class Operator:
         """Resume and signal it until it has ended, and stays so."""
         finished = self._checker.finished(workflow_id)
         while True:
+            await self._resume_children(workflow_id)
             header = await self._checker.stored(workflow_id)
             assert header is not None, workflow_id
             if header.status.terminal:
@@ -179,7 +199,7 @@ class Operator:
         elif name in REOPENS:
             self._terminated = False
 
-    def _choose(self, header: ExecutionHeader | None) -> Command:
+    async def _choose(self, header: ExecutionHeader | None) -> Command:
         random = self._random
         assert header is not None, self._name
         names = FITTING.get(header.status, FITTING_ENDED)
@@ -193,6 +213,9 @@ class Operator:
             return Terminate(reason="an order")
         if name == "Retry":
             return Retry(resume_children=random.random() < 0.5)
+        if name == "Rerun" and random.random() < 0.5:
+            tasks = await self._checker.tasks(header.id)
+            return Rerun(task_ids=(random.choice(tasks),)) if tasks else Rerun()
         return SIMPLE[name]
 
     def _signal(self) -> Signal:
