@@ -12,6 +12,7 @@ Needs grpcio and protobuf only.
 """
 
 from podium_worker.clock import Clock, SystemClock
+from podium_worker.credentials import Credentials
 from podium_worker.task import (
     ResultStatus,
     TaskContext,
@@ -27,6 +28,7 @@ __all__ = [
     "Clock",
     "Connection",
     "ConnectionLost",
+    "Credentials",
     "ResultStatus",
     "SystemClock",
     "TaskContext",

@@ -14,6 +14,7 @@ import grpc.aio
 
 from podium.v1 import worker_pb2 as pb
 from podium.v1 import worker_pb2_grpc
+from podium_worker.credentials import Credentials, CredentialsUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
+PLAIN: Final = Credentials(tls=False)
 PERMANENT: Final = frozenset(
     {"INVALID_ARGUMENT", "PERMISSION_DENIED", "UNAUTHENTICATED", "UNIMPLEMENTED"}
 )
@@ -41,16 +43,20 @@ OPTIONS: Final = (
 
 
 class ConnectionLost(Exception):
-    """The stream ended, or could not begin; `code` is the name of a gRPC status."""
+    """The stream ended, or could not begin; `code` is the name of a gRPC status.
 
-    def __init__(self, code: str, text: str) -> None:
+    `renewable`: what was shown may be another the next time, so that a refusal of it is not final.
+    """
+
+    def __init__(self, code: str, text: str, *, renewable: bool = False) -> None:
         super().__init__(f"{code}: {text}")
         self.code = code
         self.text = text
+        self._renewable = renewable
 
     @property
     def permanent(self) -> bool:
-        return self.code in PERMANENT
+        return self.code in PERMANENT and not (self._renewable and self.code == "UNAUTHENTICATED")
 
 
 class Connection(Protocol):
@@ -90,8 +96,9 @@ class GrpcConnection:
     tasks of their own, and only `close` cancels them.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, *, renewable: bool = False) -> None:
         self._call = call
+        self._renewable = renewable
         self._reading: asyncio.Task[object] | None = None
 
     async def send(self, frame: pb.WorkerFrame) -> None:
@@ -125,25 +132,53 @@ class GrpcConnection:
 
     async def _lost(self) -> ConnectionLost:
         code = await self._call.code()
-        return ConnectionLost(code.name, await self._call.details() or "")
+        details = await self._call.details() or ""
+        return ConnectionLost(code.name, details, renewable=self._renewable)
 
 
 class GrpcTransport:
-    """A channel to one address; `credentials` None = without encryption."""
+    """A channel to one address, and a new one when the files of its credentials change; without
+    credentials there is no encryption.
+    """
 
-    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None) -> None:
-        self._channel = (
-            grpc.aio.insecure_channel(address, options=OPTIONS)
-            if credentials is None
-            else grpc.aio.secure_channel(address, credentials, options=OPTIONS)
-        )
-        self._stub = worker_pb2_grpc.WorkerServiceStub(self._channel)
+    def __init__(self, address: str, credentials: Credentials | None = None) -> None:
+        """Raises ValueError."""
+        self._address = address
+        self._credentials = credentials or PLAIN
+        self._credentials.check(address)
+        self._state = self._credentials.state()
+        self._channel: grpc.aio.Channel | None = None
+        self._former: grpc.aio.Channel | None = None
 
     async def connect(self) -> Connection:
-        return GrpcConnection(self._stub.Connect())
+        try:
+            channel = await self._current()
+            metadata = await self._credentials.metadata()
+        except CredentialsUnusable as problem:
+            raise ConnectionLost("UNAVAILABLE", str(problem)) from problem
+        call = worker_pb2_grpc.WorkerServiceStub(channel).Connect(metadata=metadata)
+        return GrpcConnection(call, renewable=self._credentials.renewable)
 
     async def close(self) -> None:
-        await self._channel.close()
+        for channel in (self._former, self._channel):
+            if channel is not None:
+                await channel.close()
+
+    async def _current(self) -> grpc.aio.Channel:
+        """The former channel stays for the stream that may still end on it."""
+        state = self._credentials.state()
+        if self._channel is not None and state == self._state:
+            return self._channel
+        secret = self._credentials.channel_credentials()
+        made = (
+            grpc.aio.insecure_channel(self._address, options=OPTIONS)
+            if secret is None
+            else grpc.aio.secure_channel(self._address, secret, options=OPTIONS)
+        )
+        if self._former is not None:
+            await self._former.close()
+        self._former, self._channel, self._state = self._channel, made, state
+        return made
 
 
 def _kept(waiting: Coroutine[object, object, Item]) -> asyncio.Task[Item]:

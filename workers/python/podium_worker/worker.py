@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from podium_worker.clock import Clock
+    from podium_worker.credentials import Credentials
     from podium_worker.stream import Ending
     from podium_worker.task import WorkerTask
     from podium_worker.transport import Connection, Transport
@@ -48,7 +49,8 @@ class Worker:
     """Serves the task types of `tasks` over one stream.
 
     `tasks_max` bounds how many tasks run at once over all types, 0 = only each type's own maximum.
-    `worker_id` names the process in views; default host and process id. Runs once.
+    `worker_id` names the process in views; default host and process id. Without `credentials`
+    nothing is encrypted. Runs once. Raises ValueError.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a worker, all but the address by name
@@ -58,11 +60,15 @@ class Worker:
         tasks: Iterable[WorkerTask],
         worker_id: str | None = None,
         tasks_max: int = 0,
+        credentials: Credentials | None = None,
         transport: Transport | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._address = address
         self._tasks = _by_queue(tasks)
+        self._credentials = credentials
+        if credentials is not None:
+            credentials.check(address)
         self._transport = transport
         self._clock: Clock = clock or SystemClock()
         self._session = Session(
@@ -78,7 +84,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop`. Raises WorkerRefused. Cancelling it abandons what is in hand."""
-        transport = self._transport or GrpcTransport(self._address)
+        transport = self._transport or GrpcTransport(self._address, self._credentials)
         refusal: ConnectionLost | None = None
         try:
             async with asyncio.TaskGroup() as group:
