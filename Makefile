@@ -19,12 +19,13 @@ KILLS ?= 200
 MINUTES ?= 2
 MINUTES ?= 20
 nestings: SEEDS = 2000
+fuzz: MINUTES = 10
 ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test check gen gen-check fmt lint types arch tidy facts cover \
-	sim sim-planted nestings chaos bench attack wheel-check lock clean go grpcurl
+	sim sim-planted nestings chaos bench attack fuzz wheel-check lock clean go grpcurl
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -141,6 +142,10 @@ chaos: $(READY) ## Kill a server under load KILLS= times on STORE=sqlite, or MIN
 
 attack: $(READY) ## Attack the port for MINUTES= (2), all ways in turn
 	@$(BIN)/python -m tests.attack --minutes $(MINUTES)
+
+fuzz: $(READY) ## Fuzz each target for MINUTES= (10)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 bench: $(READY) ## Measure against the floor program
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -1,0 +1,1 @@
+"""Any bytes into what reads them: nothing but declared failures may come out."""
