@@ -34,6 +34,7 @@ from podium.engine.limits import PAYLOAD_BYTES_LIMIT
 from podium.engine.state import SYSTEM_TYPES
 from podium.gateway.health import Condition, health_routes
 from podium.gateway.listener import Listener
+from podium.index.port import IndexFailure
 from podium.model.queue import Queue
 from podium.place import CannotServe, ListenPlace
 from podium.registry.registry import Registry
@@ -48,7 +49,7 @@ from podium.runtime.task_queues import TaskQueues
 from podium.runtime.vault import Vault
 from podium.sandbox.pool import Sandbox
 from podium.store.port import StoreError
-from podium.stores import StoreUnknown, open_store
+from podium.stores import StoreUnknown, open_index, open_store
 from podium.tasks.address import AddressSettingInvalid
 from podium.tasks.http import HttpSettings, HttpTask
 from podium.tasks.installed import SystemTaskUnsound, installed_tasks
@@ -138,6 +139,7 @@ class Server:
             self._store = open_store(settings.store, clock.now_ms)
         except StoreUnknown as problem:
             raise CannotServe(f"store.url: {problem}") from None
+        self._index = open_index(settings.store.url, self._store, clock.now_ms)
         self._http = http_task(settings.http)
         self._own_tasks = own_tasks()
         ids = SystemIds()
@@ -151,6 +153,7 @@ class Server:
             settings=self._runtime_settings(settings),
             evaluator=self._sandbox,
             vault=Vault(*read_values(settings)),
+            index=self._index,
         )
         self._local = self._local_workers(settings)
         self._tracer = tracer_of(settings.trace, clock, self._runtime.incarnation)
@@ -184,11 +187,15 @@ class Server:
         try:
             await self._store.open()
             self._opened = True
+            if self._index is not None:
+                await self._index.open()
             await self._http.start()
             await self._start_own_tasks()
             await self._runtime.start(StartWorkflow(self._services).start_child)
         except StoreError as problem:
             raise CannotServe(f"store.url: {problem}") from None
+        except IndexFailure as problem:
+            raise CannotServe(f"{problem}. It can be deleted: it is made anew") from None
         for worker in self._local:
             worker.start()
         self._edge = build_server(
@@ -262,6 +269,8 @@ class Server:
         for each in self._started_tasks:
             await each.stop()
         if self._opened:
+            if self._index is not None:
+                await self._index.close()
             await self._store.close()
 
     async def _end_calls(self) -> None:

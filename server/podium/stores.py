@@ -1,4 +1,5 @@
-"""Which store a URL means: one of Podium's, or an installed one of the entry points podium.stores.
+"""Which store a URL means: one of Podium's, or an installed one of the entry points podium.stores;
+and the index that goes with it.
 
 An entry point is named after the scheme of its URLs; it is called with the URL and a function that
 tells the time in ms since the epoch, and gives a Store (store/port.py) that is not opened yet. It
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from podium.config import Store as StoreSettings
+    from podium.index.port import Index
     from podium.store.port import Store
 
 LOG = logging.getLogger("podium.stores")
 GROUP: Final = "podium.stores"
 SQLITE: Final = "sqlite:///"
 MEMORY: Final = "memory://"
+INDEX_SUFFIX: Final = "-index"
 URLS: Final = (
     "memory://, sqlite:///relative, sqlite:////absolute, redis://, rediss://, redis+sentinel://,"
     " redis+cluster://, dynomite:// or one of an installed store"
@@ -49,10 +52,26 @@ def open_store(settings: StoreSettings, now_ms: Callable[[], int]) -> Store:
         from podium.store.redis.store import RedisStore  # noqa: PLC0415 - as above
 
         try:
-            return RedisStore(read_address(url), now_ms, volatile_allowed=settings.volatile)
+            return RedisStore(
+                read_address(url), now_ms, volatile_allowed=settings.volatile, notes=False
+            )
         except AddressInvalid as problem:
             raise StoreUnknown(str(problem)) from None
     return _installed(url, now_ms)
+
+
+def open_index(url: str, store: Store, now_ms: Callable[[], int]) -> Index | None:
+    """The index of a store, not opened yet: beside its file, else in memory, as often made anew.
+
+    None where several servers share the store: each would know what it did itself.
+    """
+    from podium.index.sqlite import SqliteIndex  # noqa: PLC0415 - as above
+
+    if url.startswith(SQLITE):
+        return SqliteIndex(Path(f"{url.removeprefix(SQLITE)}{INDEX_SUFFIX}"), now_ms)
+    if url != MEMORY and store.capabilities.shared:
+        return None
+    return SqliteIndex(None, now_ms)
 
 
 def _sqlite(path: Path, now_ms: Callable[[], int]) -> Store:

@@ -18,6 +18,7 @@ from podium.conductor import metadata_service_pb2_grpc as metadata_grpc
 from podium.conductor import task_service_pb2_grpc as task_grpc
 from podium.conductor import workflow_service_pb2_grpc as workflow_grpc
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
+from podium.index.sqlite import SqliteIndex
 from podium.registry.registry import Registry
 from podium.runtime.clock import SystemClock, SystemIds
 from podium.runtime.service import Runtime, Settings
@@ -78,6 +79,7 @@ class Edge:
         self.clock = SystemClock()
         self.store = CountingStore(self.clock)
         self.sandbox = Sandbox(1)
+        self.index = SqliteIndex(None, self.clock.now_ms)
         self.registry = Registry(self.store, self.clock.now_ms, self.sandbox.fault)
         self.runtime = Runtime(
             store=self.store,
@@ -87,6 +89,7 @@ class Edge:
             settings=Settings(),
             evaluator=self.sandbox,
             vault=vault,
+            index=self.index,
         )
         self.parked = asyncio.Event()
         """Set once a poll is served."""
@@ -106,6 +109,7 @@ class Edge:
 
     async def __aenter__(self) -> Self:
         await self.store.open()
+        await self.index.open()
         await self.runtime.start(StartWorkflow(self.services).start_child)
         workers = WorkerService(
             connect=no_streams, payload_bytes_limit=PAYLOAD_BYTES_LIMIT, clock=self.clock
@@ -138,4 +142,5 @@ class Edge:
         await self.server.stop(None)
         await self.runtime.stop()
         self.sandbox.stop()
+        await self.index.close()
         await self.store.close()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from podium.app.masking import masked_payload
 from podium.conductor import definition_pb2 as definition
 from podium.conductor import task_service_pb2 as task
+from podium.model.masking import masked_payload
 from podium.model.payload import Payload
 from podium.v1 import workflow_pb2 as podium
 from tests.api.calls import plain, simple, values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -11,12 +12,14 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from podium.api.errors import Refused
+from podium.api.method_table import service_handler
 from podium.api.server import SERVICES
 from podium.conductor import execution_pb2 as execution
 from podium.conductor import request_pb2 as request
 from podium.conductor import task_service_pb2 as task
+from podium.conductor import workflow_service_pb2
 from podium.model.definition import WorkflowDef, WorkflowTask
-from tests.api.calls import WORKFLOWS, refusal
 from tests.api.edge import Edge
 
 ONE = WorkflowDef(name="one", tasks=[WorkflowTask(name="a", task_reference_name="a")])
@@ -67,19 +70,16 @@ async def test_health_is_told_for_each_service_and_watched_until_the_stop() -> N
         assert await watching.read() is grpc.aio.EOF
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        f"{WORKFLOWS}Search",
-        f"{WORKFLOWS}SearchV2",
-    ],
-)
-async def test_a_method_that_is_not_served_says_so_by_name(path: str) -> None:
-    async with Edge() as edge:
-        assert await refusal(edge, path, b"anything") == (
-            "UNIMPLEMENTED",
-            f"expected a method that this version of Podium serves, found {path[1:]}",
-        )
+async def test_a_method_that_is_not_served_says_so_by_name() -> None:
+    service = workflow_service_pb2.DESCRIPTOR.services_by_name["WorkflowService"]
+    details: Any = SimpleNamespace(method=f"/{service.full_name}/Search")
+    found: Any = service_handler(service, {}).service(details)
+    with pytest.raises(Refused) as refused:
+        await found.unary_unary(b"anything", None)
+    assert refused.value.code == grpc.StatusCode.UNIMPLEMENTED
+    assert refused.value.message == (
+        f"expected a method that this version of Podium serves, found {service.full_name}/Search"
+    )
 
 
 async def test_a_poll_that_was_cancelled_takes_no_task_along() -> None:

@@ -17,10 +17,7 @@ async def dump(
     parts = sorted({partition_of(workflow_of(each)) for each in tasks})
     found: dict[Any, Any] = {
         "executions": {},
-        "due": sorted(
-            (each.deadline.at_ms, each.workflow_id, each.deadline.task_id, each.deadline.kind)
-            for each in await store.due(everyone, FAR_MS, 10_000)
-        ),
+        "due": await deadlines(store),
         "ready": await store.ready(everyone),
         "outstanding": sorted(
             (
@@ -32,6 +29,8 @@ async def dump(
             for each in await store.outstanding_counts()
         ),
         "slots": [each for part in everyone for each in await store.slots(part)],
+        "changed": await changes(store),
+        "archived": await store.archived_after("", 1_000),
         "generation": await store.registry_generation(),
     }
     for part in everyone:
@@ -59,3 +58,17 @@ async def dump(
     for task in tasks:
         found["logs", task] = await store.logs(task)
     return found
+
+
+async def deadlines(store: Store) -> list[tuple[int, str, str, str]]:
+    """All of them, the first to pass first."""
+    return sorted(
+        (each.deadline.at_ms, each.workflow_id, each.deadline.task_id, each.deadline.kind)
+        for each in await store.due(range(PARTITIONS), FAR_MS, 10_000)
+    )
+
+
+async def changes(store: Store) -> list[tuple[str, int]]:
+    """What the index has yet to see."""
+    found = await store.changed(range(PARTITIONS), 10_000)
+    return sorted((each.workflow_id, each.version) for each in found)

@@ -19,6 +19,7 @@ from podium.store.memory import MemoryStore
 from podium.store.port import (
     PARTITIONS,
     Assigned,
+    Changed,
     Commit,
     Committed,
     DefinitionRow,
@@ -175,6 +176,11 @@ class SideBySide(RuleBasedStateMachine):
         until_ms = self.clock.at_ms + ms
         if self.both(lambda store: store.remove(workflow_id, version, until_ms)):
             del self.versions[workflow_id]
+
+    @rule(workflow_id=workflows, off=st.sampled_from((0, 0, 1)))
+    def indexed(self, workflow_id: str, off: int) -> None:
+        change = Changed(workflow_id, max(self.versions.get(workflow_id, 0) - off, 0))
+        self.both(lambda store: store.indexed([change]))
 
     @rule(workflow_id=workflows, ms=st.integers(0, 2_000))
     def tombstone(self, workflow_id: str, ms: int) -> None:

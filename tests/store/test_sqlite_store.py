@@ -164,6 +164,7 @@ async def test_outstanding_tasks_of_an_older_file_are_marked(tmp_path: Path) -> 
         await store.commit([Commit(workflow_id=STRANGER, version=0, fields=fields, running=False)])
         assert await store.outstanding_counts() == []
     with closing(sqlite3.connect(tmp_path / "podium.db")) as database:
+        database.execute("DROP TABLE change")
         database.execute("PRAGMA user_version=4")
         database.commit()
     # When this Podium opens it, then it knows

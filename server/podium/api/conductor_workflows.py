@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from podium.api.conductor_search import WorkflowSearch
 from podium.api.definition_in import workflow_def_of
+from podium.api.execution_out import view_size
 from podium.api.method_table import Context, Served, service_handler
-from podium.api.off_loop import convert, fields_size, payloads_size
+from podium.api.off_loop import convert, fields_size
 from podium.api.trace_metadata import note_trace_of
 from podium.api.value import values_of
 from podium.app.executions import RerunRequest
@@ -26,17 +28,15 @@ if TYPE_CHECKING:
     from podium.api.execution_out import ExecutionMessages
     from podium.app.executions import Executions
     from podium.app.removal import Removal
+    from podium.app.search import Searches
     from podium.app.start import StartWorkflow
-    from podium.app.view import ExecutionView
 
 IDEMPOTENCY_KEY: Final = "podium-idempotency-key"
 """Metadata key: Conductor's message has no field for it."""
-TASK_BYTES: Final = 1_000
-"""What a task costs to convert beside its payloads."""
 
 
 class WorkflowService:
-    """Its methods, as far as they are served."""
+    """All of it is served."""
 
     def __init__(
         self,
@@ -44,8 +44,10 @@ class WorkflowService:
         starts: StartWorkflow,
         executions: Executions,
         removal: Removal,
+        searches: Searches,
         messages: ExecutionMessages,
     ) -> None:
+        self._search = WorkflowSearch(searches, messages)
         self._starts = starts
         self._removal = removal
         self._executions = executions
@@ -70,6 +72,7 @@ class WorkflowService:
                 "RerunWorkflow": Served(self.rerun_workflow, request_pb2.RerunWorkflowRequest),
                 "RemoveWorkflow": Served(self.remove_workflow, pb.RemoveWorkflowRequest),
                 "SkipTaskFromWorkflow": Served(self.skip_task, pb.SkipTaskRequest),
+                **self._search.served(),
             },
         )
 
@@ -89,7 +92,7 @@ class WorkflowService:
     ) -> execution_pb2.Workflow:
         del context
         view = await self._executions.get(request.workflow_id, tasks=request.include_tasks)
-        return await convert(_size(view), self._messages.execution, view)
+        return await convert(view_size(view), self._messages.execution, view)
 
     async def terminate_workflow(
         self, request: pb.TerminateWorkflowRequest, context: Context
@@ -223,9 +226,3 @@ def _idempotency_key(context: Context) -> str:
         if name == IDEMPOTENCY_KEY:
             return value if isinstance(value, str) else value.decode("utf-8", "replace")
     return ""
-
-
-def _size(view: ExecutionView) -> int:
-    """Bytes to convert."""
-    own = payloads_size((view.input, view.output, view.variables))
-    return own + sum(TASK_BYTES + len(task.record.input) + len(task.output) for task in view.tasks)

@@ -12,7 +12,16 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
 from podium.api.value import ValueUnsound
-from podium.app.failure import Busy, KeyUsed, NotFound, Refusal, RequestUnsound, StorageMissing
+from podium.app.failure import (
+    Busy,
+    KeyUsed,
+    NotFound,
+    Overtaken,
+    Refusal,
+    RequestUnsound,
+    StorageMissing,
+    TooMuch,
+)
 from podium.engine.command import Rejected
 from podium.registry.failure import (
     ChildUnknown,
@@ -52,6 +61,8 @@ SPOKEN: Final[Mapping[type[Exception], StatusCode]] = {
     KeyUsed: StatusCode.ALREADY_EXISTS,
     StorageMissing: StatusCode.FAILED_PRECONDITION,
     Busy: StatusCode.UNAVAILABLE,
+    TooMuch: StatusCode.RESOURCE_EXHAUSTED,
+    Overtaken: StatusCode.FAILED_PRECONDITION,
     DefinitionUnsound: StatusCode.INVALID_ARGUMENT,
     DefinitionUnknown: StatusCode.NOT_FOUND,
     DefinitionExists: StatusCode.ALREADY_EXISTS,

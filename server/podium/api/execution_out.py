@@ -13,6 +13,7 @@ from podium.api.definition_out import (
     workflow_def_message,
     workflow_task_message,
 )
+from podium.api.off_loop import payloads_size
 from podium.api.value import bytes_of_values
 from podium.app.document import is_executed, reference_of
 from podium.app.masking import masked
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from podium.model.execution import TaskRecord
 
 SECOND_MS: Final = 1_000
+TASK_BYTES: Final = 1_000
+"""What a task costs to convert beside its payloads."""
 KEPT_MAX: Final = 500
 TASK_STATUSES: Final = dict(pb.Task.Status.items())
 WORKFLOW_STATUSES: Final = dict(pb.Workflow.WorkflowStatus.items())
@@ -129,6 +132,17 @@ class ExecutionMessages:
             if len(self._tasks) > KEPT_MAX:
                 self._tasks.popitem(last=False)
         return known
+
+
+def view_size(view: ExecutionView) -> int:
+    """Bytes to convert."""
+    own = payloads_size((view.input, view.output, view.variables))
+    return own + sum(TASK_BYTES + task_size(task) for task in view.tasks)
+
+
+def task_size(view: TaskView) -> int:
+    """Bytes to convert."""
+    return len(view.record.input) + len(view.output)
 
 
 def _least(record: TaskRecord) -> WorkflowTask:

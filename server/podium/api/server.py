@@ -23,6 +23,7 @@ from podium.api.call_counts import CallCounts
 from podium.api.conductor_events import EventService
 from podium.api.conductor_metadata import MetadataService
 from podium.api.conductor_queues import LogMethods, QueueMethods
+from podium.api.conductor_search import TaskSearch
 from podium.api.conductor_tasks import TaskService
 from podium.api.conductor_workflows import WorkflowService as ConductorWorkflows
 from podium.api.execute_calls import ExecuteCalls
@@ -31,8 +32,10 @@ from podium.api.gone import keep_quiet_about_gone_clients
 from podium.api.health import SERVICE as HEALTH
 from podium.api.health import Health
 from podium.api.interceptor import Admission, Guard
+from podium.api.list_calls import ListCalls
 from podium.api.load import Load
 from podium.api.metadata_service import JsonMetadataService
+from podium.api.removal_calls import RemovalCalls
 from podium.api.start_stream import StartStreams
 from podium.api.sturdy_server import register, sturdy_server
 from podium.api.workflow_service import WorkflowService
@@ -40,9 +43,11 @@ from podium.app.caller import caller
 from podium.app.definitions import Definitions
 from podium.app.execute import Execute
 from podium.app.executions import Executions
+from podium.app.listing import Listing
 from podium.app.pending import PendingTasks
 from podium.app.queues import TaskQueues
 from podium.app.removal import Removal
+from podium.app.search import Searches
 from podium.app.start import StartWorkflow
 from podium.app.task_logs import TaskLogs
 from podium.app.tasks import WorkerTasks
@@ -107,38 +112,47 @@ def build_server(  # noqa: PLR0913 - all but two by name, each a part that may b
         interceptors=_interceptors(services, name, admission, counts, access),
         options=_options(admission),
     )
-    starts, executions = StartWorkflow(services), Executions(services)
-    removal, messages = Removal(services), ExecutionMessages()
-    register(
-        server,
-        DESCRIPTORS,
-        (
-            ConductorWorkflows(
-                starts=starts, executions=executions, removal=removal, messages=messages
-            ).handler(),
-            TaskService(
-                tasks=WorkerTasks(services),
-                messages=messages,
-                message_bytes_max=admission.message_bytes_max,
-                others=task_methods(services),
-            ).handler(),
-            MetadataService(services.registry).handler(),
-            JsonMetadataService(Definitions(services.registry)).handler(),
-            event_handler(services),
-            WorkflowService(
-                starts=starts,
-                executions=executions,
-                removal=removal,
-                streams=StartStreams(health.stopping),
-                execute=execute_calls(services, starts),
-            ).handler(),
-            admin_handler(services, removal, worker_service),
-            health.handler(SERVICES),
-        ),
-    )
+    register(server, DESCRIPTORS, _handlers(services, worker_service, health, admission))
     worker_pb2_grpc.add_WorkerServiceServicer_to_server(worker_service, server)
     reflection.enable_server_reflection((*SERVICES, reflection.SERVICE_NAME), server)
     return server
+
+
+def _handlers(
+    services: Services, workers: WorkerService, health: Health, admission: Admission
+) -> tuple[grpc.GenericRpcHandler, ...]:
+    """Of all services but the worker stream."""
+    starts, executions = StartWorkflow(services), Executions(services)
+    removal = Removal(services)
+    messages, searches = ExecutionMessages(), Searches(services)
+    return (
+        ConductorWorkflows(
+            starts=starts,
+            executions=executions,
+            removal=removal,
+            searches=searches,
+            messages=messages,
+        ).handler(),
+        TaskService(
+            tasks=WorkerTasks(services),
+            messages=messages,
+            message_bytes_max=admission.message_bytes_max,
+            others={**task_methods(services), **TaskSearch(searches, messages).served()},
+        ).handler(),
+        MetadataService(services.registry).handler(),
+        JsonMetadataService(Definitions(services.registry)).handler(),
+        event_handler(services),
+        WorkflowService(
+            starts=starts,
+            executions=executions,
+            removal=removal,
+            streams=StartStreams(health.stopping),
+            execute=execute_calls(services, starts),
+            lists=ListCalls(Listing(services)),
+        ).handler(),
+        admin_handler(services, removal, workers),
+        health.handler(SERVICES),
+    )
 
 
 def admin_handler(
@@ -152,6 +166,7 @@ def admin_handler(
         **AdminView(services, worker_service.views).served(),
         **AdminValues(services.vault).served(),
         **QueueAdmin(TaskQueues(services), PendingTasks(services)).served(),
+        **RemovalCalls(services).served(),
     }
     return AdminService(services.parking, others).handler()
 

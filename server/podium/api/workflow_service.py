@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import grpc
 
     from podium.api.execute_calls import ExecuteCalls
+    from podium.api.list_calls import ListCalls
     from podium.api.start_stream import Context as StreamContext
     from podium.api.start_stream import StartStreams
     from podium.app.executions import Executions
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 class WorkflowService:
     """All of it is served."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts, all by name
         self,
         *,
         starts: StartWorkflow,
@@ -45,7 +46,9 @@ class WorkflowService:
         removal: Removal,
         streams: StartStreams,
         execute: ExecuteCalls,
+        lists: ListCalls,
     ) -> None:
+        self._lists = lists
         self._items = StartItems(starts)
         self._streams = streams
         self._executions = executions
@@ -59,6 +62,7 @@ class WorkflowService:
             {
                 "StartWorkflows": Served(self.start_workflows, pb.StartWorkflowsRequest),
                 "StreamStarts": Served(self.stream_starts, pb.StreamStartsRequest),
+                **self._lists.served(),
                 "Wait": Served(self.wait, pb.WaitRequest),
                 "Watch": Served(self.watch, pb.WatchRequest),
                 "Signal": Served(self.signal, pb.SignalRequest),

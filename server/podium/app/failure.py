@@ -35,6 +35,14 @@ class Busy(Refusal):
     """It would be done if it were not for something that goes on; it may be tried again."""
 
 
+class TooMuch(Refusal):
+    """The answer would be over a limit, or take too long: it must be asked for in parts."""
+
+
+class Overtaken(Refusal):
+    """What was confirmed is not what is there any more."""
+
+
 def shown(text: str) -> str:
     """A client's text within a message, cut where it is long."""
     return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"

@@ -6,20 +6,17 @@ What runs is not touched: workers, expressions, children and failure workflows g
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from podium.model.payload import Payload
+from podium.model.masking import masked_payload
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from podium.app.view import ExecutionView, TaskView
     from podium.model.execution import HistoryRow
-    from podium.model.payload import JsonValue
-
-MASK: Final = "***"
 
 
 def masked(view: ExecutionView) -> ExecutionView:
@@ -55,23 +52,3 @@ def masked_row(row: HistoryRow, names: Collection[str]) -> HistoryRow:
             replace(event, payload=masked_payload(event.payload, names)) for event in row.events
         ),
     )
-
-
-def masked_payload(payload: Payload, names: Collection[str]) -> Payload:
-    """A copy in which no value stands under these names; the payload itself where none did."""
-    top: list[JsonValue] = [payload.value]
-    waiting: list[list[JsonValue] | dict[str, JsonValue]] = [top]
-    found = False
-    while waiting:
-        outer = waiting.pop()
-        for key, value in list(enumerate(outer) if isinstance(outer, list) else outer.items()):
-            if isinstance(outer, dict) and key in names:
-                outer[key] = MASK  # pyright: ignore[reportArgumentType] - its own key
-                found = True
-            elif isinstance(value, dict | list):
-                inner = value.copy()
-                outer[key] = inner  # pyright: ignore[reportArgumentType, reportCallIssue]
-                waiting.append(inner)
-    value = top[0]
-    assert isinstance(value, dict), value
-    return Payload.of(value) if found else payload

@@ -49,6 +49,7 @@ class Purge:
         if forced:
             await self._erase(workflow_id)
         archived = await self._services.store.remove_archived(workflow_id)
+        self._services.runtime.indexer.look_again()
         if loaded is None and not archived:
             raise no_workflow(workflow_id)
         value = None if loaded is None else loaded.fields.get(codec.HEADER_FIELD)

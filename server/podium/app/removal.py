@@ -76,7 +76,9 @@ class Removal:
                 return False  # it changed just now
             kept = await asyncio.to_thread(codec.encode_archive, loaded.fields)
         until_ms = self._services.clock.now_ms() + TOMBSTONE_MS
-        return await store.remove(workflow_id, entry.version, until_ms, archive=kept)
+        removed = await store.remove(workflow_id, entry.version, until_ms, archive=kept)
+        self._services.runtime.indexer.look_again()
+        return removed
 
     async def _remove_archived(self, workflow_id: str, *, archive: bool) -> None:
         """Nothing is stored but perhaps a copy. Raises NotFound."""
@@ -88,3 +90,4 @@ class Removal:
         )
         if not found:
             raise no_workflow(workflow_id)
+        self._services.runtime.indexer.look_again()

@@ -256,20 +256,34 @@ class TaskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Search(self, request, context):
-        """Searches tasks; summaries.
+        """Searches tasks; summaries. As WorkflowService.Search, with the fields of tasks.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: one page; total_hits counts all that match.
+        - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+        a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+        (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+        not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchV2(self, request, context):
-        """Searches tasks.
+        """Searches tasks; whole.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: one page; total_hits counts all that match, but for those of it that went meanwhile.
+        - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+        a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+        (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+        not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

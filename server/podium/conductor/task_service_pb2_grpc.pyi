@@ -157,16 +157,30 @@ class TaskServiceStub:
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     Search: _grpc.UnaryUnaryMultiCallable[_search_pb2.Request, _task_service_pb2.TaskSummarySearchResult]
-    """Searches tasks; summaries.
+    """Searches tasks; summaries. As WorkflowService.Search, with the fields of tasks.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: one page; total_hits counts all that match.
+    - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+      a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     SearchV2: _grpc.UnaryUnaryMultiCallable[_search_pb2.Request, _task_service_pb2.TaskSearchResult]
-    """Searches tasks.
+    """Searches tasks; whole.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: one page; total_hits counts all that match, but for those of it that went meanwhile.
+    - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+      a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
 
 @_typing.type_check_only
@@ -296,16 +310,30 @@ class TaskServiceAsyncStub(TaskServiceStub):
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     Search: _aio.UnaryUnaryMultiCallable[_search_pb2.Request, _task_service_pb2.TaskSummarySearchResult]  # type: ignore[assignment]
-    """Searches tasks; summaries.
+    """Searches tasks; summaries. As WorkflowService.Search, with the fields of tasks.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: one page; total_hits counts all that match.
+    - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+      a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     SearchV2: _aio.UnaryUnaryMultiCallable[_search_pb2.Request, _task_service_pb2.TaskSearchResult]  # type: ignore[assignment]
-    """Searches tasks.
+    """Searches tasks; whole.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: one page; total_hits counts all that match, but for those of it that went meanwhile.
+    - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+      a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
 
 class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -492,10 +520,17 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_pb2.Request,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.TaskSummarySearchResult, _abc.Awaitable[_task_service_pb2.TaskSummarySearchResult]]:
-        """Searches tasks; summaries.
+        """Searches tasks; summaries. As WorkflowService.Search, with the fields of tasks.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: one page; total_hits counts all that match.
+        - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+          a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+          (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+          not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -504,10 +539,17 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_pb2.Request,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.TaskSearchResult, _abc.Awaitable[_task_service_pb2.TaskSearchResult]]:
-        """Searches tasks.
+        """Searches tasks; whole.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: one page; total_hits counts all that match, but for those of it that went meanwhile.
+        - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+          a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+          (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+          not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
 def add_TaskServiceServicer_to_server(servicer: TaskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

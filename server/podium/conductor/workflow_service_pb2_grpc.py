@@ -29,8 +29,7 @@ if _version_not_supported:
 
 
 class WorkflowServiceStub:
-    """Starts, reads and steers executions. Podium serves StartWorkflow, GetWorkflowStatus and
-    TerminateWorkflow.
+    """Starts, reads, steers and finds executions.
     """
 
     def __init__(self, channel):
@@ -132,8 +131,7 @@ class WorkflowServiceStub:
 
 
 class WorkflowServiceServicer:
-    """Starts, reads and steers executions. Podium serves StartWorkflow, GetWorkflowStatus and
-    TerminateWorkflow.
+    """Starts, reads, steers and finds executions.
     """
 
     def StartWorkflow(self, request, context):
@@ -163,10 +161,17 @@ class WorkflowServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetWorkflows(self, request, context):
-        """Finds executions by correlation id.
+        """Finds executions of a definition by correlation id, the newest first. Without include_closed
+        only those that are RUNNING, not those that are PAUSED (S-193).
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: each id that was asked for is a key, with no executions where none has it.
+        - INVALID_ARGUMENT: no name, over 1,000 ids, or one over its limit.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+        (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+        not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -207,10 +212,17 @@ class WorkflowServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetRunningWorkflows(self, request, context):
-        """Lists ids of running executions.
+        """Lists ids of executions of a definition that run or are paused; where both times are given, of
+        all that were started in between, whatever their state (S-669). The newest come first.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: at most 100,000 ids; more are RESOURCE_EXHAUSTED.
+        - INVALID_ARGUMENT: no name, or a negative version.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+        (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+        not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -375,40 +387,72 @@ class WorkflowServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Search(self, request, context):
-        """Searches executions; summaries.
+        """Searches executions; summaries. The language is Conductor's (server/README.md, Searching):
+        conditions such as `workflowType IN (a,b) AND status = FAILED AND startTime > 1700000000000`.
+        Inputs and outputs are JSON text, of which the first 32 KiB are kept. Everything that was
+        answered before is found.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: one page; total_hits counts all that match.
+        - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+        a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+        (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+        not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchByTasks(self, request, context):
-        """Searches executions by their tasks; summaries.
+        """Searches executions by a query of tasks; summaries. An execution is shown and counted once,
+        however many of its tasks match.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: one page; total_hits counts all that match.
+        - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+        a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+        (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+        not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchV2(self, request, context):
-        """Searches executions.
+        """Searches executions; whole, without their tasks.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: one page; total_hits counts all that match, but for those of it that went meanwhile.
+        - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+        a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+        (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+        not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchByTasksV2(self, request, context):
-        """Searches executions by their tasks.
+        """Searches executions by a query of tasks; whole, without their tasks.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: one page; total_hits counts all that match, but for those of it that went meanwhile.
+        - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+        a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+        (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+        not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -516,8 +560,7 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkflowService:
-    """Starts, reads and steers executions. Podium serves StartWorkflow, GetWorkflowStatus and
-    TerminateWorkflow.
+    """Starts, reads, steers and finds executions.
     """
 
     @staticmethod

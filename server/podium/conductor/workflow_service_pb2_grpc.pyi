@@ -30,9 +30,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class WorkflowServiceStub:
-    """Starts, reads and steers executions. Podium serves StartWorkflow, GetWorkflowStatus and
-    TerminateWorkflow.
-    """
+    """Starts, reads, steers and finds executions."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -61,10 +59,17 @@ class WorkflowServiceStub:
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetWorkflows: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.GetWorkflowsRequest, _workflow_service_pb2.GetWorkflowsResponse]
-    """Finds executions by correlation id.
+    """Finds executions of a definition by correlation id, the newest first. Without include_closed
+    only those that are RUNNING, not those that are PAUSED (S-193).
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: each id that was asked for is a key, with no executions where none has it.
+    - INVALID_ARGUMENT: no name, over 1,000 ids, or one over its limit.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetWorkflowStatus: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.GetWorkflowStatusRequest, _execution_pb2.Workflow]
     """Reads an execution, with its tasks if asked for.
@@ -93,10 +98,17 @@ class WorkflowServiceStub:
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetRunningWorkflows: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.GetRunningWorkflowsRequest, _workflow_service_pb2.GetRunningWorkflowsResponse]
-    """Lists ids of running executions.
+    """Lists ids of executions of a definition that run or are paused; where both times are given, of
+    all that were started in between, whatever their state (S-669). The newest come first.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: at most 100,000 ids; more are RESOURCE_EXHAUSTED.
+    - INVALID_ARGUMENT: no name, or a negative version.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     DecideWorkflow: _grpc.UnaryUnaryMultiCallable[_workflow_service_pb2.DecideWorkflowRequest, _workflow_service_pb2.DecideWorkflowResponse]
     """Looks whether an execution is there: each commit decides all that follows, so there is nothing
@@ -221,35 +233,65 @@ class WorkflowServiceStub:
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     Search: _grpc.UnaryUnaryMultiCallable[_search_pb2.Request, _workflow_service_pb2.WorkflowSummarySearchResult]
-    """Searches executions; summaries.
+    """Searches executions; summaries. The language is Conductor's (server/README.md, Searching):
+    conditions such as `workflowType IN (a,b) AND status = FAILED AND startTime > 1700000000000`.
+    Inputs and outputs are JSON text, of which the first 32 KiB are kept. Everything that was
+    answered before is found.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: one page; total_hits counts all that match.
+    - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+      a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     SearchByTasks: _grpc.UnaryUnaryMultiCallable[_search_pb2.Request, _workflow_service_pb2.WorkflowSummarySearchResult]
-    """Searches executions by their tasks; summaries.
+    """Searches executions by a query of tasks; summaries. An execution is shown and counted once,
+    however many of its tasks match.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: one page; total_hits counts all that match.
+    - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+      a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     SearchV2: _grpc.UnaryUnaryMultiCallable[_search_pb2.Request, _workflow_service_pb2.WorkflowSearchResult]
-    """Searches executions.
+    """Searches executions; whole, without their tasks.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: one page; total_hits counts all that match, but for those of it that went meanwhile.
+    - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+      a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     SearchByTasksV2: _grpc.UnaryUnaryMultiCallable[_search_pb2.Request, _workflow_service_pb2.WorkflowSearchResult]
-    """Searches executions by their tasks.
+    """Searches executions by a query of tasks; whole, without their tasks.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: one page; total_hits counts all that match, but for those of it that went meanwhile.
+    - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+      a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
 
 @_typing.type_check_only
 class WorkflowServiceAsyncStub(WorkflowServiceStub):
-    """Starts, reads and steers executions. Podium serves StartWorkflow, GetWorkflowStatus and
-    TerminateWorkflow.
-    """
+    """Starts, reads, steers and finds executions."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     StartWorkflow: _aio.UnaryUnaryMultiCallable[_request_pb2.StartWorkflowRequest, _workflow_service_pb2.StartWorkflowResponse]  # type: ignore[assignment]
@@ -275,10 +317,17 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetWorkflows: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.GetWorkflowsRequest, _workflow_service_pb2.GetWorkflowsResponse]  # type: ignore[assignment]
-    """Finds executions by correlation id.
+    """Finds executions of a definition by correlation id, the newest first. Without include_closed
+    only those that are RUNNING, not those that are PAUSED (S-193).
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: each id that was asked for is a key, with no executions where none has it.
+    - INVALID_ARGUMENT: no name, over 1,000 ids, or one over its limit.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetWorkflowStatus: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.GetWorkflowStatusRequest, _execution_pb2.Workflow]  # type: ignore[assignment]
     """Reads an execution, with its tasks if asked for.
@@ -307,10 +356,17 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     GetRunningWorkflows: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.GetRunningWorkflowsRequest, _workflow_service_pb2.GetRunningWorkflowsResponse]  # type: ignore[assignment]
-    """Lists ids of running executions.
+    """Lists ids of executions of a definition that run or are paused; where both times are given, of
+    all that were started in between, whatever their state (S-669). The newest come first.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: at most 100,000 ids; more are RESOURCE_EXHAUSTED.
+    - INVALID_ARGUMENT: no name, or a negative version.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     DecideWorkflow: _aio.UnaryUnaryMultiCallable[_workflow_service_pb2.DecideWorkflowRequest, _workflow_service_pb2.DecideWorkflowResponse]  # type: ignore[assignment]
     """Looks whether an execution is there: each commit decides all that follows, so there is nothing
@@ -435,34 +491,64 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     Search: _aio.UnaryUnaryMultiCallable[_search_pb2.Request, _workflow_service_pb2.WorkflowSummarySearchResult]  # type: ignore[assignment]
-    """Searches executions; summaries.
+    """Searches executions; summaries. The language is Conductor's (server/README.md, Searching):
+    conditions such as `workflowType IN (a,b) AND status = FAILED AND startTime > 1700000000000`.
+    Inputs and outputs are JSON text, of which the first 32 KiB are kept. Everything that was
+    answered before is found.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: one page; total_hits counts all that match.
+    - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+      a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     SearchByTasks: _aio.UnaryUnaryMultiCallable[_search_pb2.Request, _workflow_service_pb2.WorkflowSummarySearchResult]  # type: ignore[assignment]
-    """Searches executions by their tasks; summaries.
+    """Searches executions by a query of tasks; summaries. An execution is shown and counted once,
+    however many of its tasks match.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: one page; total_hits counts all that match.
+    - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+      a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     SearchV2: _aio.UnaryUnaryMultiCallable[_search_pb2.Request, _workflow_service_pb2.WorkflowSearchResult]  # type: ignore[assignment]
-    """Searches executions.
+    """Searches executions; whole, without their tasks.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: one page; total_hits counts all that match, but for those of it that went meanwhile.
+    - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+      a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     SearchByTasksV2: _aio.UnaryUnaryMultiCallable[_search_pb2.Request, _workflow_service_pb2.WorkflowSearchResult]  # type: ignore[assignment]
-    """Searches executions by their tasks.
+    """Searches executions by a query of tasks; whole, without their tasks.
 
     Status codes:
-    - UNIMPLEMENTED: always; this version of Podium does not serve it.
+    - OK: one page; total_hits counts all that match, but for those of it that went meanwhile.
+    - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+      a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
 
 class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Starts, reads and steers executions. Podium serves StartWorkflow, GetWorkflowStatus and
-    TerminateWorkflow.
-    """
+    """Starts, reads, steers and finds executions."""
 
     @_abc_1.abstractmethod
     def StartWorkflow(
@@ -498,10 +584,17 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _workflow_service_pb2.GetWorkflowsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_workflow_service_pb2.GetWorkflowsResponse, _abc.Awaitable[_workflow_service_pb2.GetWorkflowsResponse]]:
-        """Finds executions by correlation id.
+        """Finds executions of a definition by correlation id, the newest first. Without include_closed
+        only those that are RUNNING, not those that are PAUSED (S-193).
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: each id that was asked for is a key, with no executions where none has it.
+        - INVALID_ARGUMENT: no name, over 1,000 ids, or one over its limit.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+          (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+          not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -548,10 +641,17 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _workflow_service_pb2.GetRunningWorkflowsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_workflow_service_pb2.GetRunningWorkflowsResponse, _abc.Awaitable[_workflow_service_pb2.GetRunningWorkflowsResponse]]:
-        """Lists ids of running executions.
+        """Lists ids of executions of a definition that run or are paused; where both times are given, of
+        all that were started in between, whatever their state (S-669). The newest come first.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: at most 100,000 ids; more are RESOURCE_EXHAUSTED.
+        - INVALID_ARGUMENT: no name, or a negative version.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+          (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+          not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -736,10 +836,20 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_pb2.Request,
         context: _ServicerContext,
     ) -> _typing.Union[_workflow_service_pb2.WorkflowSummarySearchResult, _abc.Awaitable[_workflow_service_pb2.WorkflowSummarySearchResult]]:
-        """Searches executions; summaries.
+        """Searches executions; summaries. The language is Conductor's (server/README.md, Searching):
+        conditions such as `workflowType IN (a,b) AND status = FAILED AND startTime > 1700000000000`.
+        Inputs and outputs are JSON text, of which the first 32 KiB are kept. Everything that was
+        answered before is found.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: one page; total_hits counts all that match.
+        - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+          a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+          (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+          not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -748,10 +858,18 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_pb2.Request,
         context: _ServicerContext,
     ) -> _typing.Union[_workflow_service_pb2.WorkflowSummarySearchResult, _abc.Awaitable[_workflow_service_pb2.WorkflowSummarySearchResult]]:
-        """Searches executions by their tasks; summaries.
+        """Searches executions by a query of tasks; summaries. An execution is shown and counted once,
+        however many of its tasks match.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: one page; total_hits counts all that match.
+        - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+          a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+          (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+          not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -760,10 +878,17 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_pb2.Request,
         context: _ServicerContext,
     ) -> _typing.Union[_workflow_service_pb2.WorkflowSearchResult, _abc.Awaitable[_workflow_service_pb2.WorkflowSearchResult]]:
-        """Searches executions.
+        """Searches executions; whole, without their tasks.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: one page; total_hits counts all that match, but for those of it that went meanwhile.
+        - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+          a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+          (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+          not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
     @_abc_1.abstractmethod
@@ -772,10 +897,17 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_pb2.Request,
         context: _ServicerContext,
     ) -> _typing.Union[_workflow_service_pb2.WorkflowSearchResult, _abc.Awaitable[_workflow_service_pb2.WorkflowSearchResult]]:
-        """Searches executions by their tasks.
+        """Searches executions by a query of tasks; whole, without their tasks.
 
         Status codes:
-        - UNIMPLEMENTED: always; this version of Podium does not serve it.
+        - OK: one page; total_hits counts all that match, but for those of it that went meanwhile.
+        - INVALID_ARGUMENT: a query, sort or free text that cannot be understood (the text says where),
+          a size over 5,000, or a negative start or size. A field that does not exist is passed over.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+          (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+          not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 
 def add_WorkflowServiceServicer_to_server(servicer: WorkflowServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

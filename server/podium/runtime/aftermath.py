@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from podium.store.port import partition_of
 
 if TYPE_CHECKING:
+    from podium.engine.graph import Graph
     from podium.engine.transition import CancelNotice, Transition
     from podium.model.queue import Ready
     from podium.runtime.dispatcher import Dispatcher, WorkerSeat
+    from podium.runtime.indexer import Indexer
     from podium.runtime.leases import Leases
     from podium.runtime.messages import Bus
     from podium.runtime.relay import Relay
@@ -34,6 +36,7 @@ class Aftermath:
         relay: Relay,
         watch: Watch,
         bus: Bus,
+        indexer: Indexer,
         store: Store,
         incarnation: str,
     ) -> None:
@@ -44,14 +47,16 @@ class Aftermath:
         self._relay = relay
         self._watch = watch
         self._bus = bus
+        self._indexer = indexer
         self._incarnation = incarnation
 
     def reserve(self, ready: Ready) -> WorkerSeat | None:
         return self._dispatcher.reserve(ready)
 
-    def committed(self, transition: Transition, result: Committed) -> None:
+    def committed(self, transition: Transition, result: Committed, graph: Graph) -> None:
         header = transition.header
         self._time(transition)
+        self._indexer.committed(transition, result.version, graph)
         if transition.effects:
             self._relay.put(header.id, transition.effects, result.outbox)
         if transition.created and transition.slots:
@@ -75,6 +80,7 @@ class Aftermath:
         self._dispatcher.push(await self._store.ready([partition]))
         await self._timers.look([partition])
         await self._relay.take_over([partition], self._incarnation)
+        self._indexer.look_again()
 
     def _cancel(self, notice: CancelNotice) -> None:
         if notice.incarnation == self._incarnation:

@@ -326,7 +326,7 @@ class Deciding:
         for seat, outcome in work.seats:
             assert outcome.task is not None
             seat.give(outcome.task, transition.header)
-        self.aftermath.committed(transition, result)
+        self.aftermath.committed(transition, result, work.draft.graph)
         self.released(mailbox)
 
     def _conflicted(self, mailbox: Mailbox, work: Work, conflict: Conflict) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from podium.engine.command import Outcome, Rejected
     from podium.engine.draft import Draft
+    from podium.engine.graph import Graph
     from podium.engine.transition import Admit, Answer, Need, Transition
     from podium.model.execution import ExecutionHeader, Lease, TaskRecord
     from podium.model.queue import Ready
@@ -48,7 +49,7 @@ class Aftermath(Protocol):
 
     def reserve(self, ready: Ready) -> Seat | None: ...
 
-    def committed(self, transition: Transition, result: Committed) -> None: ...
+    def committed(self, transition: Transition, result: Committed, graph: Graph) -> None: ...
 
     async def repair(self, workflow_id: str) -> None:
         """A commit of this execution may have happened unseen: follow up what the store holds.

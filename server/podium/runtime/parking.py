@@ -68,6 +68,7 @@ class Parking:
         self.free_slot: FreeSlot
         self.slot_freed: Callable[[Queue], None]
         """Work may go on in a queue."""
+        self.removed: Callable[[], None]
 
     @property
     def count(self) -> int:
@@ -148,6 +149,7 @@ class Parking:
             loaded = await self._store.load(workflow_id, ())
             until_ms = self._clock.now_ms() + TOMBSTONE_MS
             if loaded is None or await self._store.remove(workflow_id, loaded.version, until_ms):
+                self.removed()
                 await self._free(workflow_id)
                 if header is not None and header.gate is not None:
                     self._free_gate(workflow_id, header.gate)

@@ -24,6 +24,7 @@ from podium.runtime.committer import Committer
 from podium.runtime.deciding import Deciding
 from podium.runtime.dispatcher import Dispatcher
 from podium.runtime.executor import Executor
+from podium.runtime.indexer import Indexer
 from podium.runtime.leases import GRACE_MS, Leases
 from podium.runtime.loading import Definitions, Loader
 from podium.runtime.mailbox import NoEvaluator
@@ -41,6 +42,7 @@ from podium.store.port import PARTITIONS, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from podium.index.port import Index
     from podium.model.queue import Limits
     from podium.runtime.clock import Clock, Ids
     from podium.runtime.mailbox import Evaluator
@@ -87,6 +89,7 @@ class Runtime:
         settings: Settings,
         evaluator: Evaluator | None = None,
         vault: Vault = NO_SECRETS,
+        index: Index | None = None,
     ) -> None:
         self.store = store
         self.clock = clock = StoreClock(clock)
@@ -107,22 +110,26 @@ class Runtime:
         )
         self.timers = Timers(store=store, executor=self.executor, clock=clock)
         self._make_relay()
+        self._make_indexer(index)
         self.watch = Watch(store=store, executor=self.executor, clock=clock, **named)
         self.polls = PollDesk(
             dispatcher=self.dispatcher, leases=self.leases, store=store, clock=clock
         )
         self._make_bus()
+        self._make_members()
+        self._wire()
+
+    def _make_members(self) -> None:
         self.members = Members(
-            store=store,
-            clock=clock,
+            store=self.store,
+            clock=self.clock,
             executor=self.executor,
             dispatcher=self.dispatcher,
             leases=self.leases,
             relay=self.relay,
             timers=self.timers,
-            **named,
+            incarnation=self.incarnation,
         )
-        self._wire()
 
     def _make_relay(self) -> None:
         self.relay = Relay(
@@ -140,6 +147,15 @@ class Runtime:
             executor=self.executor,
             dispatcher=self.dispatcher,
             leases=self.leases,
+            incarnation=self.incarnation,
+        )
+
+    def _make_indexer(self, index: Index | None) -> None:
+        self.indexer = Indexer(
+            index=index,
+            store=self.store,
+            loader=Loader(self.store, self._registry),
+            clock=self.clock,
             incarnation=self.incarnation,
         )
 
@@ -181,6 +197,7 @@ class Runtime:
             relay=self.relay,
             watch=self.watch,
             bus=self.bus,
+            indexer=self.indexer,
             store=self.store,
             incarnation=self.incarnation,
         )
@@ -189,6 +206,7 @@ class Runtime:
         self.parking.submit, self.parking.repair = self.executor.submit, self.take_up
         self.parking.free_slot = self.dispatcher.release
         self.parking.slot_freed = self.dispatcher.backlog_known
+        self.parking.removed = self.indexer.look_again
         self.bus.on_changed = self.watch.changed
         self.bus.on_registry = self._refresh_soon
         self._registry.on_change = self._tell_registry
@@ -205,6 +223,7 @@ class Runtime:
             self.timers.hold_responses(self.clock.now_ms() + self.leases.grace_ms)
         await self.members.join()
         spawn(self._tasks, self.members.run())
+        spawn(self._tasks, self.indexer.run())
         spawn(self._tasks, self.timers.run(lambda: self.members.owned))
 
     def listening(self) -> None:
@@ -221,6 +240,7 @@ class Runtime:
                 await self.executor.drain()
                 await self.committer.drain()
                 await self.audit.drain()
+                await self.indexer.drain()
                 await self.members.leave()
         except (TimeoutError, StoreError):
             pass  # what is left is taken over from the store
@@ -229,6 +249,7 @@ class Runtime:
     def kill(self) -> None:
         """Drop everything at once, as a crash does (also the end of `stop`)."""
         self.timers.stop()
+        self.indexer.stop()
         self.relay.stop()
         self.bus.stop()
         self.leases.close()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from podium.store.inspection import Entries, Page, QueueState
     from podium.store.port import (
         Capabilities,
+        Changed,
         Commit,
         CommitResult,
         DefinitionRow,
@@ -159,6 +160,15 @@ class FaultyStore:
 
     async def scan(self, partition: int, after: str, limit: int) -> list[str]:
         return await self._call("scan", lambda: self._store.scan(partition, after, limit))
+
+    async def archived_after(self, after: str, limit: int) -> list[str]:
+        return await self._call("archived_after", lambda: self._store.archived_after(after, limit))
+
+    async def changed(self, partitions: Sequence[int], limit: int) -> list[Changed]:
+        return await self._call("changed", lambda: self._store.changed(partitions, limit))
+
+    async def indexed(self, changes: Sequence[Changed]) -> None:
+        await self._call("indexed", lambda: self._store.indexed(changes))
 
     async def put_cached(self, name: str, value: bytes, *, at_ms: int, until_ms: int) -> None:
         await self._call(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from podium.model.queue import Deadline
 from podium.store.audit_rows import AuditRows
-from podium.store.embedded import EmbeddedStore
+from podium.store.change_notes import ChangeNotes
 from podium.store.inspection import Page
 from podium.store.port import (
     HISTORY_ROWS_LIMIT,
@@ -55,7 +55,7 @@ class Stored:
         self.idempotency: tuple[str, str] | None = None
 
 
-class MemoryStore(EmbeddedStore):
+class MemoryStore(ChangeNotes):
     """See store/port.py."""
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
@@ -69,8 +69,7 @@ class MemoryStore(EmbeddedStore):
         self._idempotency: dict[tuple[str, str], str] = {}
         self._tombstones: dict[str, int] = {}
         self._archive: dict[str, bytes] = {}
-        self._cached: dict[str, tuple[int, int, bytes]] = {}
-        """Name → (at ms, until ms, value)."""
+        self._cached: dict[str, tuple[int, int, bytes]] = {}  # at ms, until ms, value
         self._members: dict[str, int] = {}
         self._definitions: dict[tuple[str, str, int], DefinitionRow] = {}
         self._generation = 0
@@ -133,6 +132,7 @@ class MemoryStore(EmbeddedStore):
         if commit.idempotency is not None:
             stored.idempotency = (commit.idempotency.name, commit.idempotency.key)
             self._idempotency[stored.idempotency] = commit.workflow_id
+        self.noted[commit.workflow_id] = stored.version
         self._put_due(commit)
         self.take_in(commit)
         for task_id, at_ms, text in commit.logs:
@@ -203,6 +203,7 @@ class MemoryStore(EmbeddedStore):
         if archive is not None:
             self._archive[workflow_id] = archive
         del self.executions[workflow_id]
+        self.noted[workflow_id] = 0
         self._tombstones[workflow_id] = tombstone_until_ms
         if stored.idempotency and self._idempotency.get(stored.idempotency) == workflow_id:
             del self._idempotency[stored.idempotency]
@@ -220,7 +221,14 @@ class MemoryStore(EmbeddedStore):
 
     async def remove_archived(self, workflow_id: str) -> bool:
         self.check_open()
-        return self._archive.pop(workflow_id, None) is not None
+        if self._archive.pop(workflow_id, None) is None:
+            return False
+        self.noted[workflow_id] = 0
+        return True
+
+    async def archived_after(self, after: str, limit: int) -> list[str]:
+        self.check_open()
+        return sorted(each for each in self._archive if each > after)[:limit]
 
     async def tombstone(self, workflow_id: str, until_ms: int) -> bool:
         self.check_open()

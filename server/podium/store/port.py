@@ -31,7 +31,8 @@ CLAIM_MS: Final = 5_000
 """How long a claimed, unsettled task stays invisible before it returns to its place."""
 BOUND: Final = "bound"
 PARKED: Final = "parked"
-UNCOUNTED: Final = frozenset({BOUND, PARKED})
+INDEX: Final = "index"
+UNCOUNTED: Final = frozenset({BOUND, PARKED, INDEX})
 """Kinds of documents that no definition in the registry depends on."""
 TOMBSTONE_MS: Final = 24 * 3_600_000
 """How long a start that is still on its way to an execution that was removed is kept out."""
@@ -204,6 +205,15 @@ class OutboxEntry(msgspec.Struct, frozen=True):
     effect: bytes
 
 
+class Changed(msgspec.Struct, frozen=True):
+    """An execution that the index does not hold as it is; version 0 = it, or its archived copy, was
+    removed.
+    """
+
+    workflow_id: str
+    version: int
+
+
 class Heartbeat(msgspec.Struct, frozen=True):
     """Members by incarnation → store ms of their last heartbeat (dead ones stay until `forget`)."""
 
@@ -228,7 +238,9 @@ class Release(msgspec.Struct, frozen=True):
 
 
 class DefinitionRow(msgspec.Struct, frozen=True):
-    """A stored document: kind ∈ workflow, task, bound, event_handler, parked (by workflow id)."""
+    """A stored document: kind ∈ workflow, task, bound, event_handler, parked (by workflow id),
+    index (what the search index is recognized by).
+    """
 
     kind: str
     name: str
@@ -293,6 +305,23 @@ class Store(QueueView, TaskLogs, StartStore, Inspection, AuditTrail, Protocol):
 
     async def scan(self, partition: int, after: str, limit: int) -> list[str]:
         """Workflow ids of a partition in order, > after."""
+        ...
+
+    async def archived_after(self, after: str, limit: int) -> list[str]:
+        """Ids of archived executions in an order of the store's own, those behind `after`, where
+        "" is before the first.
+        """
+        ...
+
+    # What the index has yet to see
+    async def changed(self, partitions: Sequence[int], limit: int) -> list[Changed]:
+        """What `commit`, `remove` and `remove_archived` noted, in the same atomic step, and
+        `indexed` did not take off: of each execution the latest, in an order of the store's own.
+        """
+        ...
+
+    async def indexed(self, changes: Sequence[Changed]) -> None:
+        """Take notes off, those excepted that a later one replaced."""
         ...
 
     # Outputs of tasks, kept for equal calls

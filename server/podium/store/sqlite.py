@@ -37,8 +37,11 @@ from podium.store.sqlite_commit import (
     FIND,
     HEADER_FIELD,
     HELD,
+    LAST_NUMBER,
     OUTSTANDING,
+    PUT_CHANGE,
     READY,
+    REMOVE,
     SLOT,
     AlreadyThere,
     Batch,
@@ -60,16 +63,6 @@ PURGE_MS: Final = 60_000
 READIES: Final = msgspec.msgpack.Decoder(Ready)
 QUEUES: Final = msgspec.msgpack.Decoder(Queue)
 OUTSTANDINGS: Final = msgspec.msgpack.Decoder(Outstanding)
-
-
-REMOVE: Final = (
-    "DELETE FROM idempotency WHERE n = ?",
-    "DELETE FROM field WHERE n = ?",
-    "DELETE FROM history WHERE n = ?",
-    "DELETE FROM due WHERE n = ?",
-    "DELETE FROM mark WHERE n = ?",
-    "DELETE FROM execution WHERE n = ?",
-)
 FIELDS: Final = "SELECT name, value FROM field WHERE n = ?"
 DUE: Final = "SELECT d.at_ms, e.id, d.task, d.kind FROM due d JOIN execution e ON e.n = d.n"
 WAITS_IN_OUTBOX: Final = "SELECT 1 FROM outbox WHERE n = ? LIMIT 1"
@@ -115,7 +108,7 @@ class SqliteStore(SqliteBeside):
 
     def _read_all(self) -> None:
         read = self.file.read
-        last_n: int = read("SELECT COALESCE(MAX(n), 0) FROM execution")[0][0]
+        last_n: int = read(LAST_NUMBER)[0][0]
         sequences: list[tuple[int]] = read("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'")
         self._numbers = Numbers(last_n + 1, sequences[0][0] + 1 if sequences else 1)
         self._read_marks()
@@ -274,6 +267,7 @@ class SqliteStore(SqliteBeside):
                 (f"{workflow_id}.", f"{workflow_id}/"),
             )
             connection.execute(PUT_TOMBSTONE, (workflow_id, tombstone_until_ms))
+            connection.execute(PUT_CHANGE, (n, workflow_id, 0))
 
     async def tombstone(self, workflow_id: str, until_ms: int) -> bool:
         await self.prepared()

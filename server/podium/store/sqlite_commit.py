@@ -63,6 +63,20 @@ TRIM_LOG: Final = (
     " (SELECT id FROM log WHERE task = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)"
 )
 PUT_START: Final = "INSERT INTO start VALUES (?, ?, ?)"
+LAST_NUMBER: Final = (
+    "SELECT MAX(COALESCE((SELECT MAX(n) FROM execution), 0),"
+    " COALESCE((SELECT MAX(n) FROM change), 0))"
+)
+REMOVE: Final = (
+    "DELETE FROM idempotency WHERE n = ?",
+    "DELETE FROM field WHERE n = ?",
+    "DELETE FROM history WHERE n = ?",
+    "DELETE FROM due WHERE n = ?",
+    "DELETE FROM mark WHERE n = ?",
+    "DELETE FROM execution WHERE n = ?",
+)
+PUT_CHANGE: Final = "INSERT OR REPLACE INTO change VALUES (?, ?, ?)"
+DROP_REMOVED: Final = "DELETE FROM change WHERE id = ? AND version = 0"
 FIND_TOMBSTONE: Final = "SELECT until_ms FROM tombstone WHERE id = ?"
 
 
@@ -265,6 +279,7 @@ class Batch:
         """Put all rows; the caller commits."""
         many = self._executemany
         self._write_executions()
+        self._note_changes()
         self._write_changes(self._fields, PUT_FIELD, DROP_FIELD)
         self._write_changes(self._due, PUT_DUE, DROP_DUE)
         self._write_changes(self._marks, PUT_MARK, DROP_MARK)
@@ -307,6 +322,13 @@ class Batch:
                 raise AlreadyThere from None
         if changed:
             self._executemany(UPDATE, changed)
+
+    def _note_changes(self) -> None:
+        """For the index."""
+        rows = [(known.n, each, known.version) for each, known in self.touched.items()]
+        self._executemany(PUT_CHANGE, rows)
+        if self._new and self._tombstones:  # one that was removed may have had the id before
+            self._executemany(DROP_REMOVED, [(row[2],) for row in self._new.values()])
 
     def _write_changes(self, changes: Mapping[Name, object], put: str, drop: str) -> None:
         rows = [(*name, value) for name, value in changes.items() if value is not None]

@@ -1,12 +1,22 @@
-"""Definitions, logs, the archive and cached outputs of the sqlite store: beside executions."""
+"""Definitions, logs, the archive, cached outputs and what the index has yet to see: whatever the
+sqlite store holds beside executions.
+"""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from podium.store.embedded import EmbeddedStore
-from podium.store.port import UNCOUNTED, DefinitionRow, partition_of, workflow_of
-from podium.store.sqlite_commit import FIND_KEY, PUT_LOG, TRIM_LOG
+from podium.store.port import (
+    PARTITIONS,
+    UNCOUNTED,
+    Changed,
+    DefinitionRow,
+    partition_of,
+    workflow_of,
+)
+from podium.store.sqlite_commit import DROP_REMOVED, FIND_KEY, PUT_LOG, TRIM_LOG
 from podium.store.sqlite_file import SqliteFile
 from podium.store.sync_child import SyncCall, SyncChild
 from podium.store.task_log import LOG_LINES_LIMIT
@@ -27,6 +37,15 @@ PUT_CACHED: Final = (
 )
 CACHED: Final = "SELECT value FROM cached WHERE name = ? AND at_ms > ? AND until_ms > ?"
 EXISTS: Final = "SELECT 1 FROM execution WHERE partition = ? AND id = ?"
+ARCHIVED_AFTER: Final = "SELECT id FROM archive WHERE id > ? ORDER BY id LIMIT ?"
+CHANGES: Final = "SELECT id, version FROM change ORDER BY n LIMIT ?"
+PUT_REMOVED_COPY: Final = (
+    "INSERT INTO change SELECT MIN(COALESCE(MIN(n), 0), 0) - 1, ?, 0 FROM change"
+)
+DROP_CHANGE: Final = (
+    "DELETE FROM change WHERE n = (SELECT n FROM execution WHERE partition = ? AND id = ?)"
+    " AND version = ?"
+)
 
 Row = tuple[str, str, int, bytes]
 
@@ -119,8 +138,35 @@ class SqliteRegistry(EmbeddedStore):
         with self.file.write() as connection:
             cursor = connection.execute("DELETE FROM archive WHERE id = ?", (workflow_id,))
             gone = cursor.rowcount > 0
+            if gone:
+                connection.execute(PUT_REMOVED_COPY, (workflow_id,))
         await self.file.durable()
         return gone
+
+    async def archived_after(self, after: str, limit: int) -> list[str]:
+        self.check_open()
+        return [each for (each,) in self.file.read(ARCHIVED_AFTER, after, limit)]
+
+    async def changed(self, partitions: Sequence[int], limit: int) -> list[Changed]:
+        self.check_open()
+        asked = frozenset(partitions)
+        most = limit if len(asked) == PARTITIONS else -1
+        rows: list[tuple[str, int]] = self.file.read(CHANGES, most)
+        mine = (row for row in rows if partition_of(row[0]) in asked)
+        return [Changed(*row) for row in islice(mine, limit)]
+
+    async def indexed(self, changes: Sequence[Changed]) -> None:
+        """Not synced: after a crash they are indexed once more."""
+        await self.prepared()
+        removed = [(each.workflow_id,) for each in changes if not each.version]
+        rows = [
+            (partition_of(each.workflow_id), each.workflow_id, each.version)
+            for each in changes
+            if each.version
+        ]
+        with self.file.write() as connection:
+            connection.executemany(DROP_CHANGE, rows)
+            connection.executemany(DROP_REMOVED, removed)
 
     async def put_cached(self, name: str, value: bytes, *, at_ms: int, until_ms: int) -> None:
         """Not synced: after a crash the effect that put it is carried out once more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 
 ARCHIVE: Final = """CREATE TABLE archive (id TEXT PRIMARY KEY, archived_ms INTEGER NOT NULL,
     value BLOB NOT NULL)"""
@@ -24,6 +24,13 @@ AUDIT: Final = (
     """CREATE TABLE audit_name (name TEXT, sequence INTEGER, PRIMARY KEY (name, sequence))
         WITHOUT ROWID""",
     "CREATE INDEX audit_name_sequence ON audit_name (sequence)",
+)
+# What the index has yet to see. Version 0 = the execution of this number, or an archived copy (then
+# the number is negative), was removed. Keyed by number, so that a group of commits writes one page.
+CHANGE: Final = (
+    """CREATE TABLE change (n INTEGER PRIMARY KEY, id TEXT NOT NULL,
+        version INTEGER NOT NULL)""",
+    "CREATE INDEX change_removed ON change (id) WHERE version = 0",
 )
 
 SCHEMA: Final = (
@@ -65,10 +72,11 @@ SCHEMA: Final = (
     ARCHIVE,
     *CACHED,
     *AUDIT,
+    *CHANGE,
 )
 MARK_OUTSTANDING: Final = """INSERT OR REPLACE INTO mark
     SELECT f.n, task_id_of(f.value), 'out', outstanding_of(f.value)
     FROM field f JOIN execution e ON e.n = f.n
     WHERE e.running AND f.name GLOB 't:*' AND outstanding_of(f.value) IS NOT NULL"""
-MIGRATIONS: Final = {1: (ARCHIVE,), 2: CACHED, 3: AUDIT, 4: (MARK_OUTSTANDING,)}
+MIGRATIONS: Final = {1: (ARCHIVE,), 2: CACHED, 3: AUDIT, 4: (MARK_OUTSTANDING,), 5: CHANGE}
 """Schema version → what makes it the next one; functions: sqlite_migrate.py."""

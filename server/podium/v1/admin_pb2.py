@@ -28,29 +28,30 @@ from podium.v1 import admin_mend_pb2 as podium_dot_v1_dot_admin__mend__pb2
 from podium.v1 import admin_values_pb2 as podium_dot_v1_dot_admin__values__pb2
 from podium.v1 import admin_view_pb2 as podium_dot_v1_dot_admin__view__pb2
 from podium.v1 import admin_queues_pb2 as podium_dot_v1_dot_admin__queues__pb2
+from podium.v1 import listing_pb2 as podium_dot_v1_dot_listing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15podium/v1/admin.proto\x12\tpodium.v1\x1a\x1bpodium/v1/admin_audit.proto\x1a\x1dpodium/v1/admin_explain.proto\x1a\x1apodium/v1/admin_mend.proto\x1a\x1cpodium/v1/admin_values.proto\x1a\x1apodium/v1/admin_view.proto\x1a\x1cpodium/v1/admin_queues.proto\"\x13\n\x11ListParkedRequest\"D\n\x12ListParkedResponse\x12.\n\nexecutions\x18\x01 \x03(\x0b\x32\x1a.podium.v1.ParkedExecution\"m\n\x0fParkedExecution\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x11\n\tparked_ms\x18\x02 \x01(\x03\x12\x0f\n\x07\x63ommand\x18\x03 \x01(\t\x12\x12\n\nerror_type\x18\x04 \x01(\t\x12\r\n\x05place\x18\x05 \x01(\t\")\n\x12RetryParkedRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"\x15\n\x13RetryParkedResponse\")\n\x12PurgeParkedRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"\x15\n\x13PurgeParkedResponse2\xfe\x0b\n\x0c\x41\x64minService\x12I\n\nListParked\x12\x1c.podium.v1.ListParkedRequest\x1a\x1d.podium.v1.ListParkedResponse\x12L\n\x0bRetryParked\x12\x1d.podium.v1.RetryParkedRequest\x1a\x1e.podium.v1.RetryParkedResponse\x12L\n\x0bPurgeParked\x12\x1d.podium.v1.PurgeParkedRequest\x1a\x1e.podium.v1.PurgeParkedResponse\x12@\n\x07\x45xplain\x12\x19.podium.v1.ExplainRequest\x1a\x1a.podium.v1.ExplainResponse\x12\x46\n\tListAudit\x12\x1b.podium.v1.ListAuditRequest\x1a\x1c.podium.v1.ListAuditResponse\x12U\n\x0eRepairWorkflow\x12 .podium.v1.RepairWorkflowRequest\x1a!.podium.v1.RepairWorkflowResponse\x12]\n\x10VerifyPartitions\x12\".podium.v1.VerifyPartitionsRequest\x1a#.podium.v1.VerifyPartitionsResponse0\x01\x12R\n\rPurgeWorkflow\x12\x1f.podium.v1.PurgeWorkflowRequest\x1a .podium.v1.PurgeWorkflowResponse\x12L\n\x0bSetLogLevel\x12\x1d.podium.v1.SetLogLevelRequest\x1a\x1e.podium.v1.SetLogLevelResponse\x12\x46\n\tGetConfig\x12\x1b.podium.v1.GetConfigRequest\x1a\x1c.podium.v1.GetConfigResponse\x12L\n\x0bListMembers\x12\x1d.podium.v1.ListMembersRequest\x1a\x1e.podium.v1.ListMembersResponse\x12L\n\x0bListWorkers\x12\x1d.podium.v1.ListWorkersRequest\x1a\x1e.podium.v1.ListWorkersResponse\x12L\n\x0bListSecrets\x12\x1d.podium.v1.ListSecretsRequest\x1a\x1e.podium.v1.ListSecretsResponse\x12X\n\x0fListEnvironment\x12!.podium.v1.ListEnvironmentRequest\x1a\".podium.v1.ListEnvironmentResponse\x12I\n\nListQueues\x12\x1c.podium.v1.ListQueuesRequest\x1a\x1d.podium.v1.ListQueuesResponse\x12L\n\x0bListPollers\x12\x1d.podium.v1.ListPollersRequest\x1a\x1e.podium.v1.ListPollersResponse\x12[\n\x10ListPendingTasks\x12\".podium.v1.ListPendingTasksRequest\x1a#.podium.v1.ListPendingTasksResponse\x12O\n\x0cRequeueTasks\x12\x1e.podium.v1.RequeueTasksRequest\x1a\x1f.podium.v1.RequeueTasksResponse\x12R\n\rRebuildQueues\x12\x1f.podium.v1.RebuildQueuesRequest\x1a .podium.v1.RebuildQueuesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15podium/v1/admin.proto\x12\tpodium.v1\x1a\x1bpodium/v1/admin_audit.proto\x1a\x1dpodium/v1/admin_explain.proto\x1a\x1apodium/v1/admin_mend.proto\x1a\x1cpodium/v1/admin_values.proto\x1a\x1apodium/v1/admin_view.proto\x1a\x1cpodium/v1/admin_queues.proto\x1a\x17podium/v1/listing.proto\"\x13\n\x11ListParkedRequest\"D\n\x12ListParkedResponse\x12.\n\nexecutions\x18\x01 \x03(\x0b\x32\x1a.podium.v1.ParkedExecution\"m\n\x0fParkedExecution\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\x12\x11\n\tparked_ms\x18\x02 \x01(\x03\x12\x0f\n\x07\x63ommand\x18\x03 \x01(\t\x12\x12\n\nerror_type\x18\x04 \x01(\t\x12\r\n\x05place\x18\x05 \x01(\t\")\n\x12RetryParkedRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"\x15\n\x13RetryParkedResponse\")\n\x12PurgeParkedRequest\x12\x13\n\x0bworkflow_id\x18\x01 \x01(\t\"\x15\n\x13PurgeParkedResponse2\xd2\x0c\n\x0c\x41\x64minService\x12I\n\nListParked\x12\x1c.podium.v1.ListParkedRequest\x1a\x1d.podium.v1.ListParkedResponse\x12L\n\x0bRetryParked\x12\x1d.podium.v1.RetryParkedRequest\x1a\x1e.podium.v1.RetryParkedResponse\x12L\n\x0bPurgeParked\x12\x1d.podium.v1.PurgeParkedRequest\x1a\x1e.podium.v1.PurgeParkedResponse\x12@\n\x07\x45xplain\x12\x19.podium.v1.ExplainRequest\x1a\x1a.podium.v1.ExplainResponse\x12\x46\n\tListAudit\x12\x1b.podium.v1.ListAuditRequest\x1a\x1c.podium.v1.ListAuditResponse\x12U\n\x0eRepairWorkflow\x12 .podium.v1.RepairWorkflowRequest\x1a!.podium.v1.RepairWorkflowResponse\x12]\n\x10VerifyPartitions\x12\".podium.v1.VerifyPartitionsRequest\x1a#.podium.v1.VerifyPartitionsResponse0\x01\x12R\n\rPurgeWorkflow\x12\x1f.podium.v1.PurgeWorkflowRequest\x1a .podium.v1.PurgeWorkflowResponse\x12L\n\x0bSetLogLevel\x12\x1d.podium.v1.SetLogLevelRequest\x1a\x1e.podium.v1.SetLogLevelResponse\x12\x46\n\tGetConfig\x12\x1b.podium.v1.GetConfigRequest\x1a\x1c.podium.v1.GetConfigResponse\x12L\n\x0bListMembers\x12\x1d.podium.v1.ListMembersRequest\x1a\x1e.podium.v1.ListMembersResponse\x12L\n\x0bListWorkers\x12\x1d.podium.v1.ListWorkersRequest\x1a\x1e.podium.v1.ListWorkersResponse\x12L\n\x0bListSecrets\x12\x1d.podium.v1.ListSecretsRequest\x1a\x1e.podium.v1.ListSecretsResponse\x12X\n\x0fListEnvironment\x12!.podium.v1.ListEnvironmentRequest\x1a\".podium.v1.ListEnvironmentResponse\x12I\n\nListQueues\x12\x1c.podium.v1.ListQueuesRequest\x1a\x1d.podium.v1.ListQueuesResponse\x12L\n\x0bListPollers\x12\x1d.podium.v1.ListPollersRequest\x1a\x1e.podium.v1.ListPollersResponse\x12[\n\x10ListPendingTasks\x12\".podium.v1.ListPendingTasksRequest\x1a#.podium.v1.ListPendingTasksResponse\x12O\n\x0cRequeueTasks\x12\x1e.podium.v1.RequeueTasksRequest\x1a\x1f.podium.v1.RequeueTasksResponse\x12R\n\rRebuildQueues\x12\x1f.podium.v1.RebuildQueuesRequest\x1a .podium.v1.RebuildQueuesResponse\x12R\n\rRemoveByQuery\x12\x1f.podium.v1.RemoveByQueryRequest\x1a .podium.v1.RemoveByQueryResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'podium.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTPARKEDREQUEST']._serialized_start=212
-  _globals['_LISTPARKEDREQUEST']._serialized_end=231
-  _globals['_LISTPARKEDRESPONSE']._serialized_start=233
-  _globals['_LISTPARKEDRESPONSE']._serialized_end=301
-  _globals['_PARKEDEXECUTION']._serialized_start=303
-  _globals['_PARKEDEXECUTION']._serialized_end=412
-  _globals['_RETRYPARKEDREQUEST']._serialized_start=414
-  _globals['_RETRYPARKEDREQUEST']._serialized_end=455
-  _globals['_RETRYPARKEDRESPONSE']._serialized_start=457
-  _globals['_RETRYPARKEDRESPONSE']._serialized_end=478
-  _globals['_PURGEPARKEDREQUEST']._serialized_start=480
-  _globals['_PURGEPARKEDREQUEST']._serialized_end=521
-  _globals['_PURGEPARKEDRESPONSE']._serialized_start=523
-  _globals['_PURGEPARKEDRESPONSE']._serialized_end=544
-  _globals['_ADMINSERVICE']._serialized_start=547
-  _globals['_ADMINSERVICE']._serialized_end=2081
+  _globals['_LISTPARKEDREQUEST']._serialized_start=237
+  _globals['_LISTPARKEDREQUEST']._serialized_end=256
+  _globals['_LISTPARKEDRESPONSE']._serialized_start=258
+  _globals['_LISTPARKEDRESPONSE']._serialized_end=326
+  _globals['_PARKEDEXECUTION']._serialized_start=328
+  _globals['_PARKEDEXECUTION']._serialized_end=437
+  _globals['_RETRYPARKEDREQUEST']._serialized_start=439
+  _globals['_RETRYPARKEDREQUEST']._serialized_end=480
+  _globals['_RETRYPARKEDRESPONSE']._serialized_start=482
+  _globals['_RETRYPARKEDRESPONSE']._serialized_end=503
+  _globals['_PURGEPARKEDREQUEST']._serialized_start=505
+  _globals['_PURGEPARKEDREQUEST']._serialized_end=546
+  _globals['_PURGEPARKEDRESPONSE']._serialized_start=548
+  _globals['_PURGEPARKEDRESPONSE']._serialized_end=569
+  _globals['_ADMINSERVICE']._serialized_start=572
+  _globals['_ADMINSERVICE']._serialized_end=2190
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from podium.v1 import admin_pb2 as podium_dot_v1_dot_admin__pb2
 from podium.v1 import admin_queues_pb2 as podium_dot_v1_dot_admin__queues__pb2
 from podium.v1 import admin_values_pb2 as podium_dot_v1_dot_admin__values__pb2
 from podium.v1 import admin_view_pb2 as podium_dot_v1_dot_admin__view__pb2
+from podium.v1 import listing_pb2 as podium_dot_v1_dot_listing__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -135,6 +136,11 @@ class AdminServiceStub:
                 '/podium.v1.AdminService/RebuildQueues',
                 request_serializer=podium_dot_v1_dot_admin__queues__pb2.RebuildQueuesRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_admin__queues__pb2.RebuildQueuesResponse.FromString,
+                _registered_method=True)
+        self.RemoveByQuery = channel.unary_unary(
+                '/podium.v1.AdminService/RemoveByQuery',
+                request_serializer=podium_dot_v1_dot_listing__pb2.RemoveByQueryRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_listing__pb2.RemoveByQueryResponse.FromString,
                 _registered_method=True)
 
 
@@ -441,6 +447,28 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RemoveByQuery(self, request, context):
+        """Removes executions by filter. A call without a confirmation is a dry run: it counts, shows some
+        and gives the confirmation. A call with it removes a batch, and gives the confirmation for the
+        rest. What ran is ended first (without archive). None is removed that was started after the dry
+        run, nor more than it counted.
+
+        Status codes:
+        - OK: counted, or a batch was removed; what could not be removed is in `failures`, and passed
+        over by the calls that follow.
+        - INVALID_ARGUMENT: the filter is missing or unsound, the limit is not in 0..1000, or the
+        confirmation is none of a dry run with this filter and archive.
+        - FAILED_PRECONDITION: more match now than the dry run counted; nothing was removed.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+        (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+        not answer.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -538,6 +566,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RebuildQueues,
                     request_deserializer=podium_dot_v1_dot_admin__queues__pb2.RebuildQueuesRequest.FromString,
                     response_serializer=podium_dot_v1_dot_admin__queues__pb2.RebuildQueuesResponse.SerializeToString,
+            ),
+            'RemoveByQuery': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveByQuery,
+                    request_deserializer=podium_dot_v1_dot_listing__pb2.RemoveByQueryRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_listing__pb2.RemoveByQueryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1054,6 +1087,33 @@ class AdminService:
             '/podium.v1.AdminService/RebuildQueues',
             podium_dot_v1_dot_admin__queues__pb2.RebuildQueuesRequest.SerializeToString,
             podium_dot_v1_dot_admin__queues__pb2.RebuildQueuesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveByQuery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.AdminService/RemoveByQuery',
+            podium_dot_v1_dot_listing__pb2.RemoveByQueryRequest.SerializeToString,
+            podium_dot_v1_dot_listing__pb2.RemoveByQueryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -12,6 +12,7 @@ from podium.v1 import admin_pb2 as _admin_pb2
 from podium.v1 import admin_queues_pb2 as _admin_queues_pb2
 from podium.v1 import admin_values_pb2 as _admin_values_pb2
 from podium.v1 import admin_view_pb2 as _admin_view_pb2
+from podium.v1 import listing_pb2 as _listing_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -262,6 +263,24 @@ class AdminServiceStub:
     - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
+    RemoveByQuery: _grpc.UnaryUnaryMultiCallable[_listing_pb2.RemoveByQueryRequest, _listing_pb2.RemoveByQueryResponse]
+    """Removes executions by filter. A call without a confirmation is a dry run: it counts, shows some
+    and gives the confirmation. A call with it removes a batch, and gives the confirmation for the
+    rest. What ran is ended first (without archive). None is removed that was started after the dry
+    run, nor more than it counted.
+
+    Status codes:
+    - OK: counted, or a batch was removed; what could not be removed is in `failures`, and passed
+      over by the calls that follow.
+    - INVALID_ARGUMENT: the filter is missing or unsound, the limit is not in 0..1000, or the
+      confirmation is none of a dry run with this filter and archive.
+    - FAILED_PRECONDITION: more match now than the dry run counted; nothing was removed.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -489,6 +508,24 @@ class AdminServiceAsyncStub(AdminServiceStub):
     - INVALID_ARGUMENT: a name over its limit.
     - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
     - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    RemoveByQuery: _aio.UnaryUnaryMultiCallable[_listing_pb2.RemoveByQueryRequest, _listing_pb2.RemoveByQueryResponse]  # type: ignore[assignment]
+    """Removes executions by filter. A call without a confirmation is a dry run: it counts, shows some
+    and gives the confirmation. A call with it removes a batch, and gives the confirmation for the
+    rest. What ran is ended first (without archive). None is removed that was started after the dry
+    run, nor more than it counted.
+
+    Status codes:
+    - OK: counted, or a batch was removed; what could not be removed is in `failures`, and passed
+      over by the calls that follow.
+    - INVALID_ARGUMENT: the filter is missing or unsound, the limit is not in 0..1000, or the
+      confirmation is none of a dry run with this filter and archive.
+    - FAILED_PRECONDITION: more match now than the dry run counted; nothing was removed.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
 
@@ -829,6 +866,30 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         - INVALID_ARGUMENT: a name over its limit.
         - RESOURCE_EXHAUSTED: too many calls are in flight (1,000).
         - UNAVAILABLE: the server is stopping, or its store does not answer; repeat it.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveByQuery(
+        self,
+        request: _listing_pb2.RemoveByQueryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_listing_pb2.RemoveByQueryResponse, _abc.Awaitable[_listing_pb2.RemoveByQueryResponse]]:
+        """Removes executions by filter. A call without a confirmation is a dry run: it counts, shows some
+        and gives the confirmation. A call with it removes a batch, and gives the confirmation for the
+        rest. What ran is ended first (without archive). None is removed that was started after the dry
+        run, nor more than it counted.
+
+        Status codes:
+        - OK: counted, or a batch was removed; what could not be removed is in `failures`, and passed
+          over by the calls that follow.
+        - INVALID_ARGUMENT: the filter is missing or unsound, the limit is not in 0..1000, or the
+          confirmation is none of a dry run with this filter and archive.
+        - FAILED_PRECONDITION: more match now than the dry run counted; nothing was removed.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+          (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+          not answer.
         - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 

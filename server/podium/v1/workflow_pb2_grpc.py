@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from podium.v1 import bulk_pb2 as podium_dot_v1_dot_bulk__pb2
+from podium.v1 import listing_pb2 as podium_dot_v1_dot_listing__pb2
 from podium.v1 import workflow_pb2 as podium_dot_v1_dot_workflow__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -46,6 +47,11 @@ class WorkflowServiceStub:
                 '/podium.v1.WorkflowService/StreamStarts',
                 request_serializer=podium_dot_v1_dot_workflow__pb2.StreamStartsRequest.SerializeToString,
                 response_deserializer=podium_dot_v1_dot_workflow__pb2.StreamStartsResponse.FromString,
+                _registered_method=True)
+        self.List = channel.unary_unary(
+                '/podium.v1.WorkflowService/List',
+                request_serializer=podium_dot_v1_dot_listing__pb2.ListRequest.SerializeToString,
+                response_deserializer=podium_dot_v1_dot_listing__pb2.ListResponse.FromString,
                 _registered_method=True)
         self.Wait = channel.unary_unary(
                 '/podium.v1.WorkflowService/Wait',
@@ -165,6 +171,25 @@ class WorkflowServiceServicer:
         - UNAVAILABLE: the server is stopping. Where it says so, every batch that was read is answered,
         and the others started nothing: send them elsewhere. A stream that just breaks leaves its
         unanswered batches in doubt; repeating is safe for items with an idempotency key.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def List(self, request, context):
+        """Lists executions, the newest first, in pages that new executions do not shift. Everything that
+        was answered before is listed.
+
+        Status codes:
+        - OK: one page.
+        - INVALID_ARGUMENT: the filter's query or free text cannot be understood (the text says where),
+        another part of it is unsound, the page size is not in 0..1000, or the page token is none of
+        this filter.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+        (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+        not answer.
         - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -450,6 +475,11 @@ def add_WorkflowServiceServicer_to_server(servicer, server):
                     request_deserializer=podium_dot_v1_dot_workflow__pb2.StreamStartsRequest.FromString,
                     response_serializer=podium_dot_v1_dot_workflow__pb2.StreamStartsResponse.SerializeToString,
             ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=podium_dot_v1_dot_listing__pb2.ListRequest.FromString,
+                    response_serializer=podium_dot_v1_dot_listing__pb2.ListResponse.SerializeToString,
+            ),
             'Wait': grpc.unary_unary_rpc_method_handler(
                     servicer.Wait,
                     request_deserializer=podium_dot_v1_dot_workflow__pb2.WaitRequest.FromString,
@@ -582,6 +612,33 @@ class WorkflowService:
             '/podium.v1.WorkflowService/StreamStarts',
             podium_dot_v1_dot_workflow__pb2.StreamStartsRequest.SerializeToString,
             podium_dot_v1_dot_workflow__pb2.StreamStartsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/podium.v1.WorkflowService/List',
+            podium_dot_v1_dot_listing__pb2.ListRequest.SerializeToString,
+            podium_dot_v1_dot_listing__pb2.ListResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ Starting and following executions: what Conductor's gRPC lacks."""
 from collections import abc as _abc
 from grpc import aio as _aio
 from podium.v1 import bulk_pb2 as _bulk_pb2
+from podium.v1 import listing_pb2 as _listing_pb2
 from podium.v1 import workflow_pb2 as _workflow_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -68,6 +69,21 @@ class WorkflowServiceStub:
     - UNAVAILABLE: the server is stopping. Where it says so, every batch that was read is answered,
       and the others started nothing: send them elsewhere. A stream that just breaks leaves its
       unanswered batches in doubt; repeating is safe for items with an idempotency key.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    List: _grpc.UnaryUnaryMultiCallable[_listing_pb2.ListRequest, _listing_pb2.ListResponse]
+    """Lists executions, the newest first, in pages that new executions do not shift. Everything that
+    was answered before is listed.
+
+    Status codes:
+    - OK: one page.
+    - INVALID_ARGUMENT: the filter's query or free text cannot be understood (the text says where),
+      another part of it is unsound, the page size is not in 0..1000, or the page token is none of
+      this filter.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     Wait: _grpc.UnaryUnaryMultiCallable[_workflow_pb2.WaitRequest, _workflow_pb2.WaitResponse]
@@ -316,6 +332,21 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     - UNAVAILABLE: the server is stopping. Where it says so, every batch that was read is answered,
       and the others started nothing: send them elsewhere. A stream that just breaks leaves its
       unanswered batches in doubt; repeating is safe for items with an idempotency key.
+    - INTERNAL: a fault of the server; the text tells nothing of its insides.
+    """
+    List: _aio.UnaryUnaryMultiCallable[_listing_pb2.ListRequest, _listing_pb2.ListResponse]  # type: ignore[assignment]
+    """Lists executions, the newest first, in pages that new executions do not shift. Everything that
+    was answered before is listed.
+
+    Status codes:
+    - OK: one page.
+    - INVALID_ARGUMENT: the filter's query or free text cannot be understood (the text says where),
+      another part of it is unsound, the page size is not in 0..1000, or the page token is none of
+      this filter.
+    - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+      (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+    - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+      not answer.
     - INTERNAL: a fault of the server; the text tells nothing of its insides.
     """
     Wait: _aio.UnaryUnaryMultiCallable[_workflow_pb2.WaitRequest, _workflow_pb2.WaitResponse]  # type: ignore[assignment]
@@ -573,6 +604,27 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         - UNAVAILABLE: the server is stopping. Where it says so, every batch that was read is answered,
           and the others started nothing: send them elsewhere. A stream that just breaks leaves its
           unanswered batches in doubt; repeating is safe for items with an idempotency key.
+        - INTERNAL: a fault of the server; the text tells nothing of its insides.
+        """
+
+    @_abc_1.abstractmethod
+    def List(
+        self,
+        request: _listing_pb2.ListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_listing_pb2.ListResponse, _abc.Awaitable[_listing_pb2.ListResponse]]:
+        """Lists executions, the newest first, in pages that new executions do not shift. Everything that
+        was answered before is listed.
+
+        Status codes:
+        - OK: one page.
+        - INVALID_ARGUMENT: the filter's query or free text cannot be understood (the text says where),
+          another part of it is unsound, the page size is not in 0..1000, or the page token is none of
+          this filter.
+        - RESOURCE_EXHAUSTED: the search takes over 10 s, the answer is over the message limit
+          (16 MiB), or too many calls are in flight (1,000); narrow it or ask for fewer.
+        - UNAVAILABLE: the server is stopping, its index is being made anew, or its index or store does
+          not answer.
         - INTERNAL: a fault of the server; the text tells nothing of its insides.
         """
 

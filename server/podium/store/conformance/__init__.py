@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from podium.store.conformance import (
     admission,
     cached,
+    changes,
     commits,
     entries,
     inspection,
@@ -36,4 +37,5 @@ CHECKS: Final[tuple[Callable[[Subject], Awaitable[None]], ...]] = (
     *inspection.CHECKS,
     *admission.CHECKS,
     *view.CHECKS,
+    *changes.CHECKS,
 )

@@ -14,7 +14,7 @@ from podium.store.port import (
     Loaded,
     partition_of,
 )
-from podium.store.redis.scripts import COMMIT, KEEP, REMOVE, TOMBSTONE
+from podium.store.redis.scripts import COMMIT, KEEP, REMOVE, TOMBSTONE, UNARCHIVE
 from podium.store.redis.types import TypeNotes
 from podium.store.task_log import LOG_LINES_LIMIT
 
@@ -95,6 +95,7 @@ class Executions(TypeNotes):
             "" if commit.history is None else commit.history_position,
             row,
             LOG_LINES_LIMIT,
+            self._marks,
         ]
         _put(arguments, 1, commit.read_on_conflict)
         _put(arguments, 2, _pairs((n, v) for n, v in commit.fields.items() if v is not None))
@@ -109,7 +110,7 @@ class Executions(TypeNotes):
         return self._link.call(COMMIT, keys, *arguments), sequences
 
     def _of(self, workflow_id: str) -> list[str]:
-        """x y due ready slot held ob open ids tomb watch out outn log."""
+        """x y due ready slot held ob open ids tomb watch out outn log chg."""
         partition = partition_of(workflow_id)
         return [
             self._keys.execution(workflow_id, "x"),
@@ -119,6 +120,7 @@ class Executions(TypeNotes):
             self._keys.execution(workflow_id, "watch"),
             *(self._keys.partition(partition, name) for name in COUNT_NAMES),
             self._keys.execution(workflow_id, "log"),
+            self._keys.partition(partition, "chg"),
         ]
 
     async def remove(
@@ -132,7 +134,7 @@ class Executions(TypeNotes):
         logged = self._keys.execution(workflow_id, "log")
         execution = self._keys.execution(workflow_id, "x")
         keyed = await self._link.one(("HGET", execution, ".i"))
-        keys = [*self._of(workflow_id), self._keys.execution(workflow_id, "arc")]
+        keys = [*self._of(workflow_id), *self._archive_of(workflow_id)]
         if isinstance(keyed, bytes):
             name, key = msgspec.msgpack.decode(keyed, type=tuple[str, str])
             keys.append(self._keys.idempotency(workflow_id, name, key))
@@ -145,6 +147,7 @@ class Executions(TypeNotes):
                 max(tombstone_until_ms, 1),
                 "0" if archive is None else "1",
                 archive or b"",
+                self._marks,
             )
         )
         if removed:  # nothing is logged any more
@@ -158,7 +161,14 @@ class Executions(TypeNotes):
         return cast("bytes | None", found)
 
     async def remove_archived(self, workflow_id: str) -> bool:
-        return bool(await self._link.one(("DEL", self._keys.execution(workflow_id, "arc"))))
+        keys = [*self._archive_of(workflow_id), self._keys.part_of(workflow_id, "chg")]
+        return bool(
+            await self._link.one(self._link.call(UNARCHIVE, keys, workflow_id, self._marks))
+        )
+
+    def _archive_of(self, workflow_id: str) -> list[str]:
+        """The copy, and the ids of all copies of the partition."""
+        return [self._keys.execution(workflow_id, "arc"), self._keys.part_of(workflow_id, "arcs")]
 
     async def tombstone(self, workflow_id: str, until_ms: int) -> bool:
         keys = [self._keys.execution(workflow_id, kind) for kind in ("x", "tomb")]

@@ -35,7 +35,9 @@ class Keys:
         self.members = f"{prefix}{{srv}}alive"
 
     def partition(self, number: int, name: str) -> str:
-        """`due`, `ready`, `slot`, `held`, `ob`, `open`, `ids`, `out` or `outn` of a partition."""
+        """`due`, `ready`, `slot`, `held`, `ob`, `open`, `ids`, `out`, `outn`, `arcs` or `chg` of a
+        partition.
+        """
         return self._tags[number] + name
 
     def part_of(self, workflow_id: str, name: str) -> str:

@@ -15,6 +15,8 @@ class Linked:
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link = link
         self._keys = keys
+        self._marks = "1"
+        """Whether changes are noted for the index."""
 
     def now(self) -> str | int:
         """The time for scripts: "" = the store's own, else that of a server (Dynomite has none)."""

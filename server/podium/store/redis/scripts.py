@@ -29,6 +29,8 @@ def _script(name: str, *, queue: bool = False) -> Script:
 COMMIT: Final = _script("commit")
 REMOVE: Final = _script("remove")
 TOMBSTONE: Final = _script("tombstone")
+UNARCHIVE: Final = _script("unarchive")
+INDEXED: Final = _script("indexed")
 KEEP: Final = _script("keep")
 PUSH: Final = _script("push", queue=True)
 ADMIT: Final = _script("admit", queue=True)
@@ -53,6 +55,8 @@ ALL: Final = (
     COMMIT,
     REMOVE,
     TOMBSTONE,
+    UNARCHIVE,
+    INDEXED,
     KEEP,
     PUSH,
     ADMIT,

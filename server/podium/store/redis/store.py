@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from podium.store.port import Capabilities, StoreUnavailable
 from podium.store.redis.bus import Bus
+from podium.store.redis.changes import Changes
 from podium.store.redis.entries import Entries
 from podium.store.redis.executions import Executions
 from podium.store.redis.keys import Keys
@@ -20,14 +21,21 @@ if TYPE_CHECKING:
     from podium.store.redis.address import Address
 
 
-class RedisStore(Executions, Entries, View, Definitions, Bus):
+class RedisStore(Executions, Changes, Entries, View, Definitions, Bus):
     """See store/port.py."""
 
     def __init__(
-        self, address: Address, now_ms: Callable[[], int], *, volatile_allowed: bool = False
+        self,
+        address: Address,
+        now_ms: Callable[[], int],
+        *,
+        volatile_allowed: bool = False,
+        notes: bool = True,
     ) -> None:
+        """`notes` = changes are noted for an index; without one they would only gather."""
         self.link, self.keys = Link(address), Keys(address.prefix)
         super().__init__(self.link, self.keys)
+        self._marks = "1" if notes else "0"
         self._now_ms = now_ms
         self._volatile_allowed = volatile_allowed
         self._by_own_clock = address.kind == "dynomite"

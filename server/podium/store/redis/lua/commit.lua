@@ -1,8 +1,9 @@
 -- One atomic change of one execution.
--- KEYS: x y due ready slot held ob open ids tomb watch out outn log [idem] [l of tasks with lines]
+-- KEYS: x y due ready slot held ob open ids tomb watch out outn log chg [idem]
+--   [l of tasks with lines]
 -- ARGV: workflow id, version seen, "1" while it runs, strategy of the key ("" = none), name and key,
---   rows of history kept, position ("" = no row), row, log lines kept of a task, then sections of a
---   count and so many items:
+--   rows of history kept, position ("" = no row), row, log lines kept of a task, "1" to note the
+--   change for the index, then sections of a count and so many items:
 --   fields read on conflict; field, value; deleted fields; disarmed; ms, armed; unready;
 --   task, ready; unslotted; task, slot; task, unheld incarnation; task, held incarnation;
 --   outbox field, effect; outbox fields done; returned; task, outstanding; number of l, task, line
@@ -10,7 +11,7 @@
 --   | {"conflict", version, "1" = tombstoned, fields read...}
 local x, workflow = KEYS[1], ARGV[1]
 local CHUNK = 996
-local at = 9
+local at = 10
 local keyed = ARGV[4] ~= ''
 
 local function each_chunk(count, call)
@@ -43,7 +44,7 @@ if version == '0' then
     return {'conflict', version, '1'}
   end
   if keyed then
-    local recorded = redis.call('GET', KEYS[15])
+    local recorded = redis.call('GET', KEYS[16])
     local counts = ARGV[4] ~= 'FAIL_ON_RUNNING'
     if recorded and (counts or redis.call('SISMEMBER', KEYS[8], recorded) == 1) then
       return {'exists', recorded}
@@ -52,12 +53,15 @@ if version == '0' then
   redis.call('ZADD', KEYS[9], 0, workflow)
 end
 if keyed then
-  redis.call('SET', KEYS[15], workflow)
+  redis.call('SET', KEYS[16], workflow)
   redis.call('HSET', x, '.i', ARGV[5])
 end
 
 version = string.format('%.0f', tonumber(version) + 1)
 redis.call('HSET', x, '.v', version)
+if ARGV[10] == '1' then
+  redis.call('ZADD', KEYS[15], version, workflow)
+end
 redis.call(ARGV[3] == '1' and 'SADD' or 'SREM', KEYS[8], workflow)
 each_chunk(section(1), function() end)
 each_chunk(section(2), function(first, last) redis.call('HMSET', x, unpack(ARGV, first, last)) end)
@@ -111,7 +115,7 @@ each_chunk(section(2), function(first, last)
 end)
 each_chunk(section(3), function(first, last)
   for item = first, last, 3 do
-    local lines = KEYS[(keyed and 15 or 14) + tonumber(ARGV[item])]
+    local lines = KEYS[(keyed and 16 or 15) + tonumber(ARGV[item])]
     redis.call('SADD', KEYS[14], ARGV[item + 1])
     redis.call('RPUSH', lines, ARGV[item + 2])
     redis.call('LTRIM', lines, '-' .. ARGV[9], -1)

@@ -1,6 +1,7 @@
 -- Deletes an execution at a version, with all its entries, and leaves a tombstone.
--- KEYS: x y due ready slot held ob open ids tomb watch out outn log arc [idem]
--- ARGV: workflow id, version seen, ms at which the tombstone ends, "1" with an archive, archive
+-- KEYS: x y due ready slot held ob open ids tomb watch out outn log chg arc arcs [idem]
+-- ARGV: workflow id, version seen, ms at which the tombstone ends, "1" with an archive, archive,
+--   "1" to note the change for the index
 -- Answer: 1, or 0 where another version is stored or effects wait
 local workflow = ARGV[1]
 local x = KEYS[1]
@@ -45,10 +46,14 @@ redis.call('ZREM', KEYS[9], workflow)
 redis.call('SET', KEYS[10], '1')
 redis.call('PEXPIREAT', KEYS[10], ARGV[3])
 if ARGV[4] == '1' then
-  redis.call('SET', KEYS[15], ARGV[5])
+  redis.call('SET', KEYS[16], ARGV[5])
+  redis.call('ZADD', KEYS[17], 0, workflow)
 end
-if KEYS[16] and redis.call('GET', KEYS[16]) == workflow then
-  redis.call('DEL', KEYS[16])
+if KEYS[18] and redis.call('GET', KEYS[18]) == workflow then
+  redis.call('DEL', KEYS[18])
+end
+if ARGV[6] == '1' then
+  redis.call('ZADD', KEYS[15], 0, workflow)
 end
 redis.call('DEL', x, KEYS[2], KEYS[11])
 return 1

@@ -1,0 +1,1 @@
+"""Searching executions and tasks: documents, the query language, the port, sqlite."""

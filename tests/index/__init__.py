@@ -1,0 +1,1 @@
+"""The index: its language, its conformance suite, and what it costs."""
