@@ -195,3 +195,11 @@ def test_one_trip_asks_for_tasks_with_their_payloads() -> None:
     names = codec.field_names(need)
     assert names == ["h", "t:a", "i:a", "o:a", "t:a.1", "i:a.1", "o:a.1", "j:j", "b:b"]
     assert codec.field_names(FetchPayloads()) == ["h", "in", "out", "var"]
+
+
+def test_former_attempts_are_removed_also_where_the_task_itself_is_made_anew() -> None:
+    anew = replace(RECORD, attempt=1_000_000)
+    fields = encoded(anew, removed_attempts=((KEY, 0),), removed_branches=("branch",))
+    assert fields[f"t:{KEY}"] is not None
+    gone = {name for name, value in fields.items() if value is None}
+    assert gone == {f"t:{KEY}.0", f"i:{KEY}.0", f"o:{KEY}.0", "b:branch"}

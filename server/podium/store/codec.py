@@ -119,8 +119,7 @@ def encode_commit(  # noqa: PLR0913 - the parts of a commit that are not the tra
     for key, branch in transition.branches.items():
         fields[f"b:{key}"] = VERSION + ENCODE(branch)
     fields.update({f"m:{number}": text for number, text in transition.messages.items()})
-    if transition.removed:
-        _remove(fields, transition)
+    _remove(fields, transition)
     row = transition.history
     return Commit(
         workflow_id=header.id,
