@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from podium.engine.graph import Graph
     from podium.engine.transition import StartChild, TaskDefs
+    from podium.index.port import Index
     from podium.model.execution import ExecutionHeader, TaskRecord
     from podium.model.queue import LeaseKind
     from podium.store.port import Commit, CommitResult, Store
@@ -176,7 +177,7 @@ class Rig:
         self.grace_ms = grace_ms
         self.runtimes: list[Runtime] = []
 
-    async def server(self, store: Store | None = None) -> Runtime:
+    async def server(self, store: Store | None = None, index: Index | None = None) -> Runtime:
         """One more server over the store."""
         runtime = Runtime(
             store=store or self.store,
@@ -184,6 +185,7 @@ class Rig:
             clock=self.clock,
             ids=self.ids,
             settings=Settings(lease_grace_ms=self.grace_ms),
+            index=index,
         )
         self.runtimes.append(runtime)
 

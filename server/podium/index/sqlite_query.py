@@ -227,7 +227,10 @@ def _words(one: Words, table: Table) -> Sql:
     if one.field is not None:
         phrase = f"{TEXT_COLUMNS[one.field.name]} : {phrase}"
     rows = f"SELECT rowid FROM {table.texts} WHERE {table.texts} MATCH ?"
-    return Sql(f"{table.number} IN ({rows})", [phrase])
+    found = f"{table.number} IN ({rows})"
+    if one.field is not None or one.prefix:
+        return Sql(found, [phrase])
+    return Sql(f"({found} OR {table.id} = ?)", [phrase, one.text])
 
 
 def _like(part: str) -> str:

@@ -267,17 +267,19 @@ class Indexer:
 
     async def _begin(self, index: Index) -> None:
         """Make it anew where it is not the index of this store's last life."""
-        if self._damaged:
-            await index.reset()
-            self._damaged = False
-        origin = await index.origin()
-        row = await self._store.get_definition(INDEX, INDEX, ROW_VERSION)
-        if not origin or row is None or row.value != origin.encode():
+        if self._damaged or not await self._is_of_the_store(index):
             await self._make(index)
+            self._damaged = False
         row = DefinitionRow(INDEX, INDEX, ROW_VERSION, self._incarnation.encode())
         await self._store.put_definition(row, overwrite=True)
         await index.set_origin(self._incarnation)
         self._whole.set()
+
+    async def _is_of_the_store(self, index: Index) -> bool:
+        """Both hold what the last life that used them together said."""
+        origin = await index.origin()
+        row = await self._store.get_definition(INDEX, INDEX, ROW_VERSION)
+        return origin != "" and row is not None and row.value == origin.encode()
 
     async def _make(self, index: Index) -> None:
         """From the store, while that is used: what is committed meanwhile is written between."""
