@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.bench import bombs, lags, polls, redelivery, sizes, streams, waits
+from tests.bench import attacks, bombs, lags, polls, redelivery, sizes, streams, waits
 from tests.bench import plan as loads
 from tests.bench.burning_server import BURNING_EVENT
 from tests.bench.definitions import register
@@ -167,6 +167,11 @@ async def measure_polls(plan: Plan) -> list[Figure]:
     return await polls.measure_polls(PODIUM_COMMAND, plan)
 
 
+async def measure_attacks(plan: Plan) -> list[Figure]:
+    """Others under attack."""
+    return await attacks.measure_attacks(PODIUM_COMMAND, plan, load(plan))
+
+
 MEASUREMENTS: Final[dict[str, Measurement]] = {
     "echo": measure_echo,
     "one-task": measure_one_task,
@@ -179,6 +184,7 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
     "lags": measure_lags,
     "bombs": measure_bombs,
     "waits": measure_waits,
+    "attacks": measure_attacks,
     "streams": measure_streams,
     "polls": measure_polls,
 }
