@@ -19,7 +19,7 @@ from podium.conductor import request_pb2 as request
 from podium.conductor import task_service_pb2 as task
 from podium.model.definition import WorkflowDef, WorkflowTask
 from podium.store.port import StoreUnavailable
-from podium.v1 import worker_pb2, workflow_pb2
+from podium.v1 import worker_pb2, workflow_pb2, workflow_pb2_grpc
 from tests.api.edge import Edge
 from tests.bench.streams import idle_streams
 from tests.cli.serving import serving
@@ -208,3 +208,16 @@ async def test_streams_over_the_servers_limit_are_refused_with_a_hint() -> None:
         assert error.details() == "expected at most 1 worker streams, found as many open"
         assert retry_ms_of(error) == 1_000
         first.cancel()
+
+
+async def test_more_calls_than_a_connection_may_have_at_once_wait_for_their_turn() -> None:
+    """grpc's overload protection would refuse some: it counts calls that have just ended."""
+    async with (
+        serving("--store", "memory://") as server,
+        grpc.aio.insecure_channel(server.target) as channel,
+    ):
+        workflows = workflow_pb2_grpc.WorkflowServiceStub(channel)
+        wanted = workflow_pb2.WaitRequest(workflow_id="absent")
+        calls = [workflows.Wait(wanted) for _ in range(1_000)]
+        failures = [await failure_of(call) for call in calls]
+    assert {failure.code() for failure in failures} == {grpc.StatusCode.NOT_FOUND}

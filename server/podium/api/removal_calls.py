@@ -66,7 +66,8 @@ def _failure_of(failed: Failed) -> pb.RemovalFailure:
     """Items stand for themselves: what one failed of is told beside its id."""
     status = status_of(failed.error)
     if status is None:
-        LOG.error("%s was not removed", failed.workflow_id, exc_info=failed.error)
+        noted = {"event": "item_failed", "workflow_id": failed.workflow_id}
+        LOG.error("an execution was not removed", extra=noted, exc_info=failed.error)
         status = grpc.StatusCode.INTERNAL, FAULT
     code: int = status[0].value[0]
     return pb.RemovalFailure(workflow_id=failed.workflow_id, code=code, message=status[1])

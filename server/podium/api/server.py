@@ -229,6 +229,7 @@ def _options(admission: Admission) -> list[tuple[str, int]]:
         ("grpc.max_metadata_size", METADATA_BYTES_MAX),
         ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
         ("grpc.max_concurrent_streams", admission.streams_per_connection),
+        ("grpc.http.overload_protection", 0),
         ("grpc.server_handshake_timeout_ms", 5_000),
         ("grpc.max_connection_idle_ms", 60_000),
         ("grpc.keepalive_time_ms", 10_000),

@@ -223,7 +223,8 @@ class SqliteIndex:
     def _put_aside(self) -> None:
         """What is no database, or a damaged one: somebody may want to look at it."""
         if self._path is not None and self._path.exists():
-            LOG.warning("%s is damaged: it is put aside, and made anew", self._path)
+            noted = {"event": "index_put_aside", "file": str(self._path)}
+            LOG.warning("a damaged index is put aside, and made anew", extra=noted)
             self._path.replace(self._path.with_name(f"{self._path.name}-damaged"))
         self._throw_away()
 

@@ -157,11 +157,11 @@ class Indexer:
                 await self._pause()
                 await self._round(self._index)
             except IndexDamaged:
-                LOG.exception("the index is damaged, and made anew")
+                LOG.exception("the index is made anew", extra={"event": "index_damaged"})
                 self.damaged()
                 self._fail_waiting(FAILED)
             except (IndexFailure, StoreError):
-                LOG.exception("the index was not written; it is tried again")
+                LOG.exception("the index was not written", extra={"event": "index_failed"})
                 self._fail_waiting(FAILED)
                 await self._clock.sleep(RETRY_MS)
 
@@ -256,7 +256,8 @@ class Indexer:
                 raise
             except Exception:
                 # It is parked when it is decided on; the others shall be found.
-                LOG.exception("workflow %s cannot be read, so it is not indexed", workflow_id)
+                noted = {"event": "index_passed_over", "workflow_id": workflow_id}
+                LOG.exception("an execution cannot be read, so it is not indexed", extra=noted)
                 continue
             self._read_count += 1
             if entry is None:
@@ -290,7 +291,8 @@ class Indexer:
             if self._notes:
                 await self._round(index)
         if self._read_count:
-            LOG.warning("the index was made anew from %d executions", self._read_count)
+            noted = {"event": "index_made", "executions": self._read_count}
+            LOG.warning("the index was made anew", extra=noted)
 
     async def _stored(self) -> AsyncIterator[list[str]]:
         """Ids of all executions, those that are archived last."""
