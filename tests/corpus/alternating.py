@@ -115,6 +115,13 @@ class Face(Executor):
     def mailbox_count(self) -> int:
         return self._own.mailbox_count
 
+    @property
+    def bytes_waiting(self) -> int:
+        return self._own.bytes_waiting
+
+    def forget(self, workflow_id: str) -> None:
+        self._own.forget(workflow_id)
+
     def _decider(self, workflow_id: str) -> Executor:
         return self._turns.decider(workflow_id, self._own)
 
@@ -193,8 +200,9 @@ async def serve(settings: Settings) -> None:
     print(json.dumps(counted), file=sys.stderr)
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, origins: object = None) -> None:
     """In place of bootstrap.run."""
+    del origins
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings))
 

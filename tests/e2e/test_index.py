@@ -71,7 +71,7 @@ async def test_nothing_that_was_answered_is_lost_between_commit_and_index(tmp_pa
     store = f"sqlite:///{tmp_path}/podium.db"
     # Given a server with an index
     async with (
-        serving("--store", store) as server,
+        serving("--store", store, PODIUM_LOG_LEVEL="info") as server,
         grpc.aio.insecure_channel(server.target) as channel,
     ):
         client = Client(channel)
@@ -83,7 +83,7 @@ async def test_nothing_that_was_answered_is_lost_between_commit_and_index(tmp_pa
         server.process.kill()
         await server.process.communicate()
     # Then its successor finds all of them, and did not have to make the index anew
-    async with serving("--store", store) as server:
+    async with serving("--store", store, PODIUM_LOG_LEVEL="info") as server:
         async with grpc.aio.insecure_channel(server.target) as channel:
             assert await Client(channel).ids() == started
         assert MADE_ANEW not in await stopped(server)
@@ -93,7 +93,7 @@ async def test_an_index_that_is_lost_damaged_or_foreign_is_made_anew_and_equal(
     tmp_path: Path,
 ) -> None:
     store, index = f"sqlite:///{tmp_path}/podium.db", tmp_path / "podium.db-index"
-    async with serving("--store", store) as server:
+    async with serving("--store", store, PODIUM_LOG_LEVEL="info") as server:
         async with grpc.aio.insecure_channel(server.target) as channel:
             client = Client(channel)
             await client.register()
@@ -101,13 +101,13 @@ async def test_an_index_that_is_lost_damaged_or_foreign_is_made_anew_and_equal(
             before = await client.everything()
         await stopped(server)
     older = index.read_bytes()
-    async with serving("--store", store) as server:
+    async with serving("--store", store, PODIUM_LOG_LEVEL="info") as server:
         assert MADE_ANEW not in await stopped(server)
     for harm in (None, b"no database at all" * 1_000, older):
         index.unlink()
         if harm is not None:
             index.write_bytes(harm)
-        async with serving("--store", store) as server:
+        async with serving("--store", store, PODIUM_LOG_LEVEL="info") as server:
             async with grpc.aio.insecure_channel(server.target) as channel:
                 assert await Client(channel).everything() == before
             assert MADE_ANEW in await stopped(server)

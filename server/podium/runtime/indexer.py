@@ -292,7 +292,7 @@ class Indexer:
                 await self._round(index)
         if self._read_count:
             noted = {"event": "index_made", "executions": self._read_count}
-            LOG.warning("the index was made anew", extra=noted)
+            LOG.info("the index was made anew", extra=noted)
 
     async def _stored(self) -> AsyncIterator[list[str]]:
         """Ids of all executions, those that are archived last."""
