@@ -138,8 +138,9 @@ async def test_the_kernel_witnesses_the_sync_before_each_reply(
         _, words = await process.communicate()
         assert (process.returncode, words.decode()) == (0, "")
     trace = (tmp_path / "trace").read_text(errors="replace")
-    for workflow_id in ids:
-        witness = judged(trace, workflow_id)
-        # It saw what it judges: the commits of the start and of the result, and what they sent
-        assert witness.told >= 2
-        assert witness.objections == (0 if synced else witness.sends)
+    witnesses = [judged(trace, workflow_id) for workflow_id in ids]
+    # It saw what it judges: the commits of the start and of the result, and what they sent
+    assert all(witness.told >= 2 for witness in witnesses)
+    # A sync of another file may stand in the right place by chance: not each send is objected to
+    objections = sum(witness.objections for witness in witnesses)
+    assert objections == 0 if synced else objections > 0
