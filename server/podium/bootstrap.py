@@ -82,6 +82,7 @@ COLLECT_AFTER: Final = 20_000
 """More objects than this must have come and stayed (Python's own: 700)."""
 COLLECT_MIDDLE_EVERY: Final = 50
 COLLECT_OLD_EVERY: Final = 20
+SWITCH_S: Final = 0.0005
 
 
 def run(settings: Settings, origins: Mapping[Name, str] = NO_ORIGINS) -> None:
@@ -102,6 +103,7 @@ async def _serve(settings: Settings, origins: Mapping[Name, str]) -> None:
         LOG.info("calls are accepted", extra={"event": "serving", **ports})
         server.listening()
         _spare_the_collector()
+        _let_the_loop_go_first()
         await over.wait()
     finally:
         await server.stop()
@@ -116,6 +118,13 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, COLLECT_MIDDLE_EVERY, COLLECT_OLD_EVERY)
+
+
+def _let_the_loop_go_first() -> None:
+    """A thread that computes (the index's writer) hands over to the loop within this time: each
+    transaction of the store lets go of the interpreter a few times and would wait 5 ms for it.
+    """
+    sys.setswitchinterval(SWITCH_S)
 
 
 def _announce(**event: str) -> None:

@@ -38,7 +38,12 @@ def ready_of(task: TaskRecord | None) -> Ready | None:
 
 def outstanding_of(task: TaskRecord | None) -> Outstanding | None:
     """Where a task of a queue is that is neither ready nor ended."""
-    if task is None or task.queue is None or task.status.terminal or ready_of(task) is not None:
+    return whereabouts(task, ready_of(task))
+
+
+def whereabouts(task: TaskRecord | None, ready: Ready | None) -> Outstanding | None:
+    """`outstanding_of` a task of which `ready_of` is known."""
+    if ready is not None or task is None or task.queue is None or task.status.terminal:
         return None
     if task.lease is not None:
         return Outstanding(task.queue, "leased")
@@ -99,9 +104,11 @@ class Differences:
         """Take one task's difference in."""
         if before is None or before.deadlines != after.deadlines:
             self._deadlines(before, after)
-        self._readiness(before, after)
-        if after.queue is not None:
-            self._outstanding(before, after)
+        if after.queue is not None or (before is not None and before.queue is not None):
+            was, now = ready_of(before), ready_of(after)
+            if was != now:
+                self._readiness(was, now)
+            self._outstanding(after.id, whereabouts(before, was), whereabouts(after, now))
         if (before.lease if before else None) != after.lease:
             self._lease(before, after)
         if before is None or (before.status, before.lease_epoch) != (
@@ -119,23 +126,19 @@ class Differences:
             if not has(after.deadlines, deadline.kind):
                 self.disarmed.append((deadline.task_id, deadline.kind))
 
-    def _readiness(self, before: TaskRecord | None, after: TaskRecord) -> None:
-        was, now = ready_of(before), ready_of(after)
-        if was == now:
-            return
+    def _readiness(self, was: Ready | None, now: Ready | None) -> None:
         if now is not None:
             self.ready.append(now)
         elif was is not None:
             self.unready.append(was.task_id)
 
-    def _outstanding(self, before: TaskRecord | None, after: TaskRecord) -> None:
-        was, now = outstanding_of(before), outstanding_of(after)
+    def _outstanding(self, task_id: str, was: Outstanding | None, now: Outstanding | None) -> None:
         if was == now:
             return
         if now is not None:
-            self.outstanding.append((after.id, now))
+            self.outstanding.append((task_id, now))
         else:
-            self.returned.append(after.id)
+            self.returned.append(task_id)
 
     def _lease(self, before: TaskRecord | None, after: TaskRecord) -> None:
         old, new = (before.lease if before else None), after.lease

@@ -37,6 +37,8 @@ LOG = logging.getLogger("podium.dispatcher")
 WITHDRAW_MS: Final = 20
 """A wish is withdrawn this long after the last credit went: credit mostly comes back at once."""
 RETRY_MS: Final = 250
+WISH_MAX: Final = 256
+"""Tasks asked for at once: a credit is reserved for each while the store is asked."""
 KINDS: Final[tuple[LeaseKind, ...]] = ("stream", "poll")
 
 
@@ -84,10 +86,10 @@ class Dispatcher:
         state = self._state(queue)
         if state.asking or state.resting or not self.granting:
             return
-        if any(self._should_ask(state, kind) for kind in KINDS):
+        if any(state.should_be_asked(kind) for kind in KINDS):
             state.asking = True
             asyncio.get_running_loop().call_soon(lambda: spawn(self._tasks, self._ask(state)))
-        elif any(state.told[kind] > 0 and state.credit(kind) == 0 for kind in KINDS):
+        elif any(state.is_outdated(kind) for kind in KINDS):
             self._later(state, WITHDRAW_MS)
 
     def reserve(self, ready: Ready) -> WorkerSeat | None:
@@ -103,7 +105,8 @@ class Dispatcher:
         state = self._queues.get(queue)
         if state is None:
             return None
-        state.told[kind] = max(state.told[kind] - 1, 0)
+        if state.used(kind):  # credit that was not asked for asks next
+            self.credit_changed(queue)
         worker = state.take(kind) or state.take()
         return None if worker is None else self._seat(queue, worker)
 
@@ -155,9 +158,8 @@ class Dispatcher:
 
     def distrust(self) -> None:
         """What the store knows of this server's wishes is in doubt: ask everywhere."""
-        for state in self._queues.values():
-            state.backlog = True
-            self.credit_changed(state.queue)
+        for queue in list(self._queues):
+            self.backlog_known(queue)
 
     def _seat(self, queue: Queue, worker: Worker) -> WorkerSeat:
         return WorkerSeat(self, self.incarnation, queue, worker)
@@ -226,7 +228,8 @@ class Dispatcher:
             self._grant_for(assigned)
             return
         state = self._state(assigned.queue)
-        state.told[assigned.kind] = max(state.told[assigned.kind] - 1, 0)
+        if state.used(assigned.kind):
+            self.credit_changed(state.queue)
         worker = state.take(assigned.kind) if self.granting else None
         if worker is None:
             spawn(self._tasks, self._refuse(state, assigned))
@@ -300,10 +303,6 @@ class Dispatcher:
 
     # Asking
 
-    def _should_ask(self, state: QueueState, kind: LeaseKind) -> bool:
-        credit = state.credit(kind)
-        return credit > 0 and (state.backlog or state.stale or state.told[kind] == 0)
-
     async def _ask(self, state: QueueState) -> None:
         """Claim for the credit there is, until the queue has nothing more or the credit is used."""
         state.empty = False
@@ -311,7 +310,7 @@ class Dispatcher:
             progress = True
             while progress:
                 progress = False
-                kinds: list[LeaseKind] = [kind for kind in KINDS if self._should_ask(state, kind)]
+                kinds: list[LeaseKind] = [kind for kind in KINDS if state.should_be_asked(kind)]
                 state.stale = False
                 for kind in kinds:
                     if self.granting:
@@ -328,7 +327,7 @@ class Dispatcher:
         """One `want`. True where tasks were claimed, so more may be there."""
         limits = await self._gates.limits(state)
         seats: list[WorkerSeat] = []
-        while (worker := state.take(kind)) is not None:
+        while len(seats) < WISH_MAX and (worker := state.take(kind)) is not None:
             seats.append(self._seat(state.queue, worker))
         try:
             result = await self._store.want(
@@ -340,12 +339,13 @@ class Dispatcher:
         # Where fewer came than asked for, the rest is noted as a wish: the queue will tell.
         state.backlog = result.backlog and len(result.claims) == len(seats)
         state.told[kind] = max(len(seats) - len(result.claims), 0)
-        for claim in result.claims:
-            self._grant(claim.task_id, state.queue, seats.pop(0))
-        free(seats)
+        for claim, seat in zip(result.claims, seats, strict=False):
+            self._grant(claim.task_id, state.queue, seat)
+        free(seats[len(result.claims) :])
         self._ask_at(state, result.at_ms)
         state.empty = not (result.claims or result.backlog or result.at_ms)
-        return bool(result.claims) and state.backlog
+        more_credit = len(seats) == WISH_MAX
+        return bool(result.claims) and (state.backlog or more_credit)
 
     async def _tell(self, state: QueueState, kind: LeaseKind, count: int) -> None:
         state.told[kind] = count
@@ -389,7 +389,7 @@ class Dispatcher:
     async def _look_again(self, state: QueueState) -> None:
         try:
             for kind in KINDS:
-                if state.told[kind] > 0 and state.credit(kind) == 0:
+                if state.is_outdated(kind):
                     await self._tell(state, kind, 0)
         except StoreError:
             self._later(state, RETRY_MS)

@@ -106,6 +106,11 @@ class Notes:
     def __bool__(self) -> bool:
         return bool(self.by_workflow)
 
+    @property
+    def many(self) -> bool:
+        """Whether they should be written before there is no room for more."""
+        return self._records > RECORDS_MAX // 2 or self._bytes > BYTES_MAX // 2
+
     def take(self, transition: Transition, commit: int, hidden: Collection[str]) -> bool:
         """Note a commit; False = there is no room."""
         if self._records >= RECORDS_MAX or self._bytes >= BYTES_MAX:

@@ -108,8 +108,26 @@ class QueueState:
         busy = self.workers or self.backlog or self.asking or self.retry is not None
         return not busy and not any(self.told.values())
 
-    def credit(self, kind: LeaseKind) -> int:
-        return sum(worker.credit(self.queue) for worker in self.workers if worker.kind == kind)
+    def should_be_asked(self, kind: LeaseKind) -> bool:
+        """Whether there is credit and something to gain by asking for it."""
+        cause = self.backlog or self.stale or self.told[kind] == 0
+        return cause and self.has_credit(kind)
+
+    def is_outdated(self, kind: LeaseKind) -> bool:
+        """Whether a wish is noted for which there is no credit any more."""
+        return self.told[kind] > 0 and not self.has_credit(kind)
+
+    def used(self, kind: LeaseKind) -> bool:
+        """A wish came true; True where none is left."""
+        self.told[kind] = max(self.told[kind] - 1, 0)
+        return not self.told[kind]
+
+    def has_credit(self, kind: LeaseKind) -> bool:
+        """Whether any worker of this kind would take a task."""
+        for worker in self.workers:  # noqa: SIM110 - asked at each result: `any` costs thrice
+            if worker.kind == kind and worker.credit(self.queue) > 0:
+                return True
+        return False
 
 
 class Floor(Protocol):
