@@ -9,6 +9,8 @@ READY := $(VENV)/.ready
 GO := $(VENV)/.go
 GRPCURL := $(VENV)/.grpcurl
 GRPCURL_PACKAGE := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
+HELM := $(VENV)/.helm
+HELM_PACKAGE := helm.sh/helm/v3/cmd/helm@v3.14.4
 GO_WORKER := tests/stubs/go
 
 # Arguments of single targets
@@ -25,7 +27,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test check gen gen-check fmt lint types arch tidy facts cover \
-	sim sim-planted nestings chaos bench attack fuzz wheel-check lock clean go grpcurl
+	sim sim-planted nestings chaos bench attack fuzz wheel-check lock clean go grpcurl helm
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +54,9 @@ lock: $(READY) ## Write requirements.lock anew (ARGS=--upgrade takes newer versi
 	$(BIN)/uv pip compile pyproject.toml --extra server --extra otel --group dev --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet $(ARGS) \
 		--output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra server --extra otel --constraint requirements.lock --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet $(ARGS) \
+		--output-file requirements-server.lock
 	$(BIN)/uv pip compile --group fuzz --python-version 3.11 --no-deps \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --quiet $(ARGS) \
 		--output-file requirements-fuzz.lock
@@ -84,6 +89,12 @@ grpcurl: $(GRPCURL) ## Build grpcurl into .venv
 
 $(GRPCURL): $(GO)
 	GOFLAGS= GOBIN=$(abspath $(BIN)) $(BIN)/go install $(GRPCURL_PACKAGE)
+	@touch $@
+
+helm: $(HELM) ## Build Helm into .venv
+
+$(HELM): $(GO)
+	GOFLAGS= GOBIN=$(abspath $(BIN)) $(BIN)/go install $(HELM_PACKAGE)
 	@touch $@
 
 # --- Use -----------------------------------------------------------------------------------------

@@ -34,9 +34,10 @@ PARTS = {
         ("unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"),
         "run as root, where mount is permitted",
     ),
-    # Both are put beside this Python, whatever PATH says.
+    # These are put beside this Python, whatever PATH says.
     "go": Part((f"{BIN}/go", "version"), "make go"),
     "grpcurl": Part((f"{BIN}/grpcurl", "-version"), "make grpcurl"),
+    "helm": Part((f"{BIN}/helm", "version"), "make helm"),
 }
 PROBE_S_MAX = 10
 

@@ -1,0 +1,1 @@
+"""What deploy/ offers: the image, the compose file, the Kubernetes chart."""
