@@ -13,17 +13,11 @@ import grpc.aio
 import pytest
 import yaml
 
-from podium.conductor import definition_pb2 as definition
-from podium.conductor import metadata_service_pb2 as metadata
-from podium.conductor import request_pb2, task_service_pb2
-from podium.conductor.metadata_service_pb2_grpc import MetadataServiceStub
-from podium.conductor.task_service_pb2_grpc import TaskServiceStub
-from podium.conductor.workflow_service_pb2_grpc import WorkflowServiceStub
 from tests.cli.serving import serving
+from tests.deploy.first_workflow import task_of_a_started_workflow
 from tests.store.nodes import Node
 
 DEPLOY: Final = Path(__file__).resolve().parents[2] / "deploy"
-CALL_S: Final = 20
 SERVERS: Final = ("one", "two")
 
 
@@ -52,16 +46,7 @@ async def test_what_one_server_starts_a_worker_of_the_other_does(tmp_path: Path)
             grpc.aio.insecure_channel(first.target) as starts,
             grpc.aio.insecure_channel(second.target) as works,
         ):
-            await register(starts)
-            started = await WorkflowServiceStub(starts).StartWorkflow(
-                request_pb2.StartWorkflowRequest(name="deployed", version=1),
-                timeout=CALL_S,
-            )
-            poll = task_service_pb2.PollRequest(task_type="deploy", worker_id="w")
-            task = None
-            while task is None or not task.task_id:
-                task = (await TaskServiceStub(works).Poll(poll, timeout=CALL_S)).task
-            assert task.workflow_instance_id == started.workflow_id
+            await task_of_a_started_workflow(starts, works)
 
 
 def here(environment: dict[str, str], redis: Node) -> dict[str, str]:
@@ -74,16 +59,3 @@ def here(environment: dict[str, str], redis: Node) -> dict[str, str]:
         "PODIUM_GRPC_LISTEN": "127.0.0.1:0",
         "PODIUM_GATEWAY_LISTEN": "127.0.0.1:0",
     }
-
-
-async def register(channel: grpc.aio.Channel) -> None:
-    stub = MetadataServiceStub(channel)
-    task = definition.TaskDef(
-        name="deploy", owner_email="a@b.de", timeout_seconds=60, response_timeout_seconds=60
-    )
-    await stub.CreateTasks(metadata.CreateTasksRequest(defs=[task]), timeout=CALL_S)
-    workflow = definition.WorkflowDef(
-        name="deployed", version=1, schema_version=2, owner_email="a@b.de", timeout_seconds=60
-    )
-    workflow.tasks.add(name="deploy", task_reference_name="deploy", type="SIMPLE")
-    await stub.CreateWorkflow(metadata.CreateWorkflowRequest(workflow=workflow), timeout=CALL_S)
