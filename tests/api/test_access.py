@@ -21,6 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 import podium.conductor
 import podium.v1
 from podium import config
+from podium.api import reflection
 from podium.api.access import GRANTS, LEVELS, ROWS, Level
 from podium.api.protection import Protection
 from podium.api.server import SERVICES
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(180)
 
-REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
 SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 ANSWER_S = 60
 CALLS_AT_ONCE = 20
@@ -62,7 +62,7 @@ def services() -> Iterator[str]:
                 file: Any = importlib.import_module(module.name)
                 for service in file.DESCRIPTOR.services_by_name.values():
                     yield service.full_name
-    yield from ("grpc.health.v1.Health", REFLECTION)
+    yield from ("grpc.health.v1.Health", reflection.SERVICE, reflection.ALPHA_SERVICE)
 
 
 METHODS: list[tuple[str, bool, bool]] = [

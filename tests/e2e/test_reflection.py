@@ -6,10 +6,14 @@ from typing import Any
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from tests.cli.serving import serving
 
+REFLECTION = {
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+}
 SERVICES = {
     "conductor.grpc.workflows.WorkflowService",
     "conductor.grpc.tasks.TaskService",
@@ -20,7 +24,7 @@ SERVICES = {
     "podium.v1.WorkerService",
     "podium.v1.WorkflowService",
     "grpc.health.v1.Health",
-    "grpc.reflection.v1alpha.ServerReflection",
+    *REFLECTION,
 }
 
 
@@ -30,12 +34,17 @@ async def test_the_services_are_listed_and_serving() -> None:
         grpc.aio.insecure_channel(server.target) as channel,
     ):
         stubs: Any = channel  # the stubs of reflection and health know no aio
-        reflection: Any = reflection_pb2_grpc.ServerReflectionStub(stubs)
         question = reflection_pb2.ServerReflectionRequest(list_services="")
-        (answer,) = [each async for each in reflection.ServerReflectionInfo(iter([question]))]
-        assert {each.name for each in answer.list_services_response.service} == SERVICES
+        for version in REFLECTION:  # the messages of both are the same, byte for byte
+            reflection: Any = stubs.stream_stream(
+                f"/{version}/ServerReflectionInfo",
+                request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+                response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+            )
+            (answer,) = [each async for each in reflection(iter([question]))]
+            assert {each.name for each in answer.list_services_response.service} == SERVICES
         health: Any = health_pb2_grpc.HealthStub(stubs)
-        for name in ("", *(SERVICES - {"grpc.reflection.v1alpha.ServerReflection"})):
+        for name in ("", *(SERVICES - REFLECTION)):
             status = await health.Check(health_pb2.HealthCheckRequest(service=name))
             assert status.status == health_pb2.HealthCheckResponse.SERVING, name
         assert (await server.end())[0] == 0

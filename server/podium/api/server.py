@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from grpc_reflection.v1alpha import reflection
-
 from podium.api.access import Access
 from podium.api.admin_audit import AdminAudit
 from podium.api.admin_explain import AdminExplain
@@ -35,6 +33,7 @@ from podium.api.interceptor import Admission, Guard
 from podium.api.list_calls import ListCalls
 from podium.api.load import Load
 from podium.api.metadata_service import JsonMetadataService
+from podium.api.reflection import add_reflection
 from podium.api.removal_calls import RemovalCalls
 from podium.api.start_stream import StartStreams
 from podium.api.sturdy_server import register, sturdy_server
@@ -114,7 +113,7 @@ def build_server(  # noqa: PLR0913 - all but two by name, each a part that may b
     )
     register(server, DESCRIPTORS, _handlers(services, worker_service, health, admission))
     worker_pb2_grpc.add_WorkerServiceServicer_to_server(worker_service, server)
-    reflection.enable_server_reflection((*SERVICES, reflection.SERVICE_NAME), server)
+    add_reflection(server, SERVICES)
     return server
 
 

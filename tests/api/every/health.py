@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from tests.api.every.calling import Rpcs
 
 HEALTH = "grpc.health.v1.Health/"
-REFLECTION = "grpc.reflection.v1alpha.ServerReflection/"
+REFLECTION = "grpc.reflection.v1.ServerReflection/"
+REFLECTION_ALPHA = "grpc.reflection.v1alpha.ServerReflection/"
 
 
 @row(f"{HEALTH}Check")
@@ -37,11 +38,22 @@ async def watch(rpcs: Rpcs) -> None:
 
 @row(f"{REFLECTION}ServerReflectionInfo")
 async def server_reflection_info(rpcs: Rpcs) -> None:
+    await describes(rpcs, REFLECTION)
+
+
+@row(f"{REFLECTION_ALPHA}ServerReflectionInfo")
+async def server_reflection_info_alpha(rpcs: Rpcs) -> None:
+    await describes(rpcs, REFLECTION_ALPHA)
+
+
+async def describes(rpcs: Rpcs, reflection: str) -> None:
+    """Names the services, both versions of itself among them, and gives the file of one."""
     questions = [{"list_services": ""}, {"file_containing_symbol": "podium.v1.AdminService"}]
-    answers = rpcs.answers(f"{REFLECTION}ServerReflectionInfo", *questions)
+    answers = rpcs.answers(f"{reflection}ServerReflectionInfo", *questions)
     listed, files = [each async for each in answers]
     names = {each["name"] for each in listed["list_services_response"]["service"]}
     assert {"podium.v1.AdminService", "conductor.grpc.tasks.TaskService"} <= names
+    assert {REFLECTION[:-1], REFLECTION_ALPHA[:-1]} <= names
     encoded = files["file_descriptor_response"]["file_descriptor_proto"][0]
     found = FileDescriptorProto.FromString(base64.b64decode(encoded))
     assert found.name == admin_pb2.DESCRIPTOR.name

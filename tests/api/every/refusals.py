@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.api.bad_definitions import LONG
 from tests.api.every.acting import METADATA, PODIUM, TASKS, WORKFLOWS
 from tests.api.every.calling import REFUSALS, base64_of, payload
-from tests.api.every.health import HEALTH, REFLECTION
+from tests.api.every.health import HEALTH, REFLECTION, REFLECTION_ALPHA
 from tests.api.every.podium_admin import ADMIN
 from tests.api.every.podium_metadata import METADATA as JSON_METADATA
 from tests.api.every.podium_worker import WORKER
@@ -216,6 +216,7 @@ OF_ALL: Final[dict[str, list[Bad]]] = {
     f"{HEALTH}Check": [({"service": "none"}, "NOT_FOUND", "expected the name of a service")],
     f"{HEALTH}Watch": [],
     f"{REFLECTION}ServerReflectionInfo": [],
+    f"{REFLECTION_ALPHA}ServerReflectionInfo": [],
 }
 
 REFUSALS.update(OF_ALL)
