@@ -148,7 +148,7 @@ sim-planted: $(READY) ## Show that simulation finds every planted bug
 nestings: $(READY) ## Compare SEEDS= random nestings (2,000) with the reference model
 	@PODIUM_NESTINGS_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/reference $(ARGS)
 
-chaos: $(READY) ## Kill a server under load KILLS= times on STORE=sqlite, or MINUTES= of all faults on STORE=redis
+chaos: $(READY) ## Kill a server under load KILLS= times on STORE=sqlite, or MINUTES= of all faults on STORE=redis, sentinel or cluster
 	@$(BIN)/python -m tests.chaos --store $(STORE) --kills $(KILLS) --minutes $(MINUTES)
 
 attack: $(READY) ## Attack the port for MINUTES= (2), all ways in turn

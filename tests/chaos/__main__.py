@@ -1,5 +1,5 @@
 """`python -m tests.chaos --store sqlite --kills N [--seed S]`: one run, its verdict, exit status;
-`--store redis --minutes N`: the same of two servers over a Redis, under all faults.
+`--store redis --minutes N` (or `sentinel`, `cluster`): of two servers, under all faults.
 
 Exit 1 where there are faults, or where the load was too small to prove anything.
 """
@@ -12,7 +12,7 @@ import sys
 import time
 
 from tests.chaos.run import chaos
-from tests.chaos.storm import storm
+from tests.chaos.storm import STORES, storm
 
 FAULTS_SHOWN = 20
 
@@ -20,13 +20,13 @@ FAULTS_SHOWN = 20
 def main() -> int:
     """Run and print the faults, then the verdict line last."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
-    parser.add_argument("--store", choices=["sqlite", "redis"], default="sqlite")
+    parser.add_argument("--store", choices=["sqlite", *STORES], default="sqlite")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
-    parser.add_argument("--minutes", type=float, default=2, help="of a storm over redis")
+    parser.add_argument("--minutes", type=float, default=2, help="of a storm")
     options = parser.parse_args()
-    if options.store == "redis":
-        return _storm(options.minutes, options.seed)
+    if options.store in STORES:
+        return _storm(options.store, options.minutes, options.seed)
     print(f"chaos: store {options.store}, {options.kills} kills, seed {options.seed}", flush=True)
     found = asyncio.run(chaos(kills=options.kills, seed=options.seed))
     for fault in found.verdict.faults[:FAULTS_SHOWN]:
@@ -35,9 +35,9 @@ def main() -> int:
     return 0 if found.valid and not found.verdict.faults else 1
 
 
-def _storm(minutes: float, seed: int) -> int:
-    print(f"chaos: store redis, {minutes} minutes, seed {seed}", flush=True)
-    found = asyncio.run(storm(minutes=minutes, seed=seed))
+def _storm(store: str, minutes: float, seed: int) -> int:
+    print(f"chaos: store {store}, {minutes} minutes, seed {seed}", flush=True)
+    found = asyncio.run(storm(store, minutes=minutes, seed=seed))
     for violation in found.violations[:FAULTS_SHOWN]:
         print(f"violation: {violation}")
     for line in found.lines():

@@ -9,14 +9,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
 from podium.v1 import workflow_pb2, workflow_pb2_grpc
-from tests.chaos.faults import FAULTS, Fault
-from tests.chaos.fleet import Fleet
+from tests.chaos.faults import NODE_FAULTS, Fault
+from tests.chaos.fleet import ClusterFleet, Fleet, NodeFleet, SentinelFleet
 from tests.chaos.load import Ledgers, Starter, register, worker
+from tests.chaos.node_faults import CLUSTER_FAULTS, SENTINEL_FAULTS
 from tests.chaos.verdict import Verdict, judge_store
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+F = TypeVar("F", bound=Fleet)
 
 REST_S_MIN, REST_S_MAX = 1.0, 4.0
 RECOVERED_S, RECOVERED_AFTER_OUTAGE_S = 10.0, 20.0
@@ -63,13 +70,20 @@ class Storm:
         return [*counts, last]
 
 
-async def storm(*, minutes: float, seed: int, faults: tuple[Fault, ...] = FAULTS) -> Storm:
-    """Every fault at least once, in random order; then let everything finish and judge."""
+async def storm(store: str, *, minutes: float, seed: int) -> Storm:
+    """A run over one of STORES: every fault in turn, in random order."""
+    return await STORES[store](minutes, seed)
+
+
+async def over(
+    make: Callable[[Path], F], faults: tuple[Fault[F], ...], *, minutes: float, seed: int
+) -> Storm:
+    """Faults for some minutes; then let everything finish and judge."""
     random = Random(seed)
     found = Storm()
     ledgers = Ledgers()
     with TemporaryDirectory(prefix="podium-storm-") as folder:
-        async with Fleet(Path(folder)) as fleet:
+        async with make(Path(folder)) as fleet:
             await register(fleet.targets[0])
             await _weather(fleet, ledgers, found, random=random, minutes=minutes, faults=faults)
             found.verdict = await judge_store(fleet.store(), ledgers)
@@ -78,13 +92,13 @@ async def storm(*, minutes: float, seed: int, faults: tuple[Fault, ...] = FAULTS
 
 
 async def _weather(  # noqa: PLR0913 - the parts of a run
-    fleet: Fleet,
+    fleet: F,
     ledgers: Ledgers,
     found: Storm,
     *,
     random: Random,
     minutes: float,
-    faults: tuple[Fault, ...],
+    faults: tuple[Fault[F], ...],
 ) -> None:
     starters = [Starter(each, ledgers, name=f"s{n}") for n, each in enumerate(fleet.targets)]
     workers = [worker(each, ledgers, each) for each in fleet.targets]
@@ -93,7 +107,7 @@ async def _weather(  # noqa: PLR0913 - the parts of a run
         for serving in workers:
             group.create_task(serving.run())
         starting = [group.create_task(each.run()) for each in starters]
-        deck: list[Fault] = []
+        deck: list[Fault[F]] = []
         while time.monotonic() - began_s < minutes * 60:
             if not deck:
                 deck = random.sample(faults, len(faults))
@@ -110,7 +124,7 @@ async def _weather(  # noqa: PLR0913 - the parts of a run
 
 
 async def _strike(
-    fault: Fault, fleet: Fleet, ledgers: Ledgers, found: Storm, random: Random
+    fault: Fault[F], fleet: F, ledgers: Ledgers, found: Storm, random: Random
 ) -> None:
     await fault.run(fleet, random)
     ended_s, before = time.monotonic(), ledgers.worker.accepted_count
@@ -138,3 +152,12 @@ async def _all_finished(target: str, ledgers: Ledgers) -> None:
                         finished = (await workflows.Wait(request)).finished
         except TimeoutError:
             return
+
+
+STORES: dict[str, Callable[[float, int], Awaitable[Storm]]] = {
+    "redis": lambda minutes, seed: over(NodeFleet, NODE_FAULTS, minutes=minutes, seed=seed),
+    "sentinel": lambda minutes, seed: over(
+        SentinelFleet, SENTINEL_FAULTS, minutes=minutes, seed=seed
+    ),
+    "cluster": lambda minutes, seed: over(ClusterFleet, CLUSTER_FAULTS, minutes=minutes, seed=seed),
+}

@@ -66,15 +66,16 @@ class Node:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["redis-server", *self._head(), *self.settings],
+                ["redis-server", *self._words()],
                 cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
         until(self._answers, f"redis-server on {self.port}: {self.folder / 'log'}")
 
-    def _head(self) -> list[str]:
-        return ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+    def _words(self) -> list[str]:
+        place = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder))
+        return [*place, *self.settings]
 
     def _answers(self) -> bool:
         try:
@@ -83,6 +84,14 @@ class Node:
             return True
         except (exceptions.ConnectionError, exceptions.BusyLoadingError):
             return False
+
+    def replication(self) -> dict[str, str]:
+        """What INFO says of it; nothing is known of a node that does not answer."""
+        try:
+            with Redis(port=self.port, protocol=2) as client:
+                return {key: str(value) for key, value in client.info("replication").items()}
+        except (exceptions.ConnectionError, exceptions.BusyLoadingError):
+            return {"role": "", "master_repl_offset": "-1"}
 
     def signal(self, number: int) -> None:
         assert self._process is not None
@@ -104,6 +113,17 @@ def until(done: object, what: str) -> None:
         if time.monotonic() > end_s:
             raise TimeoutError(what)
         time.sleep(0.05)
+
+
+class KeepingNode(Node):
+    """Started from a file that it may write anew (CONFIG REWRITE): whom it follows outlives it."""
+
+    def _words(self) -> list[str]:
+        path = self.folder / "redis.conf"
+        if not path.exists():
+            words = " ".join(each or '""' for each in super()._words())
+            path.write_text("\n".join(words.split("--")[1:]) + "\n")
+        return [str(path)]
 
 
 class Cluster:
@@ -131,11 +151,34 @@ class Cluster:
         for master, replica in zip(masters, replicas, strict=True):
             name = master.ask("CLUSTER", "MYID")
             replica.ask("CLUSTER", "REPLICATE", name)
-        until(lambda: all(map(self._whole, self.nodes)), "a whole cluster")
+        self.wait()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def pairs(self) -> list[tuple[Node, Node]]:
+        """Each master with its replica, as it is now."""
+        by_port = {each.port: each for each in self.nodes}
+        found: list[tuple[Node, Node]] = []
+        for each in self.nodes:
+            told = each.replication()
+            if told["role"] == "slave":
+                found.append((by_port[int(told["master_port"])], each))
+        return found
+
+    def slots_of(self, node: Node) -> list[int]:
+        """What a master serves."""
+        return [
+            slot
+            for first, last, master, *_ in node.ask("CLUSTER", "SLOTS")
+            if master[1] == node.port
+            for slot in range(first, last + 1)
+        ]
+
+    def wait(self) -> None:
+        """Until every node says that it is whole."""
+        until(lambda: all(map(self._whole, self.nodes)), "a whole cluster")
 
     @staticmethod
     def _known(node: Node) -> int:
@@ -159,20 +202,19 @@ class Watched:
     """A master with a replica, and one Sentinel that watches them."""
 
     def __init__(self, folder: Path) -> None:
-        self.master = Node(folder / "master", *DURABLE)
-        self.replica = Node(
+        self.master = KeepingNode(folder / "master", *DURABLE)
+        self.replica = KeepingNode(
             folder / "replica", *DURABLE, "--replicaof", "127.0.0.1", str(self.master.port)
         )
-        self._folder = folder / "sentinel"
-        self._sentinel = Sentinel(self._folder, self.master.port)
+        self.sentinel = Sentinel(folder / "sentinel", self.master.port)
         self._stack = ExitStack()
 
     @property
     def url(self) -> str:
-        return f"redis+sentinel://127.0.0.1:{self._sentinel.port}/{SERVICE}"
+        return f"redis+sentinel://127.0.0.1:{self.sentinel.port}/{SERVICE}"
 
     def __enter__(self) -> Self:
-        for each in (self.master, self.replica, self._sentinel):
+        for each in (self.master, self.replica, self.sentinel):
             self._stack.enter_context(each)
         until(self._complete, "a sentinel that knows the replica")
         return self
@@ -180,8 +222,15 @@ class Watched:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def roles(self) -> tuple[Node, Node]:
+        """Master and replica, as the Sentinel says."""
+        _, port = self.sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+        if int(port) == self.master.port:
+            return self.master, self.replica
+        return self.replica, self.master
+
     def _complete(self) -> bool:
-        return bool(self._sentinel.ask("SENTINEL", "REPLICAS", SERVICE))
+        return bool(self.sentinel.ask("SENTINEL", "REPLICAS", SERVICE))
 
 
 class Sentinel(Node):
@@ -191,7 +240,7 @@ class Sentinel(Node):
         super().__init__(folder, "--sentinel")
         self._master_port = master_port
 
-    def _head(self) -> list[str]:
+    def _words(self) -> list[str]:
         path = self.folder / "sentinel.conf"
         if not path.exists():
             path.write_text(
@@ -200,7 +249,7 @@ class Sentinel(Node):
                 f"sentinel down-after-milliseconds {SERVICE} 2000\n"
                 f"sentinel failover-timeout {SERVICE} 6000\n"
             )
-        return [str(path)]
+        return [str(path), *self.settings]
 
 
 @contextmanager

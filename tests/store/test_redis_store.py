@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,10 +22,10 @@ from podium.store.conformance.subject import (
     task,
     want,
 )
-from podium.store.port import CLAIM_MS, Commit, Settle, StoreFull, StoreUnavailable
+from podium.store.port import CLAIM_MS, PARTITIONS, Commit, Settle, StoreFull, StoreUnavailable
 from podium.store.redis.address import AddressInvalid, read_address
 from podium.store.redis.store import RedisStore
-from tests.store.nodes import DURABLE, Cluster, Node, one_node
+from tests.store.nodes import DURABLE, READY_S, Cluster, Node, one_node, until
 from tests.store.subjects import distant
 
 if TYPE_CHECKING:
@@ -162,6 +164,36 @@ async def test_keys_of_one_execution_share_a_slot_whatever_users_name_them(tmp_p
         await store.push_assign([Ready(f"{workflow_id}.a.1", odd, 5)])
         assert await store.queue_size(odd) == 1
         await store.close()
+
+
+async def test_a_cluster_without_a_master_is_unavailable_until_it_is_whole(tmp_path: Path) -> None:
+    """CLUSTERDOWN is an answer of the nodes that are left, and no fault of ours."""
+    with Cluster(tmp_path, *DURABLE) as cluster:
+        store = store_of(cluster.url)
+        await store.open()
+        await store.commit([first()])
+        pair = next(pair for pair in cluster.pairs() if pair[0] is cluster.nodes[1])
+        for each in pair:
+            each.kill()
+        left = cluster.nodes[0]
+        until(
+            lambda: b"cluster_state:fail" in left.ask("CLUSTER", "INFO"), "a cluster that is down"
+        )
+        with pytest.raises(StoreUnavailable):
+            await store.ready(range(PARTITIONS))
+        for each in pair:
+            each.start()
+        cluster.wait()
+        async with asyncio.timeout(READY_S):
+            while not await found(store):  # noqa: ASYNC110 - nodes may be away for one call more
+                await asyncio.sleep(0.1)
+        await store.close()
+
+
+async def found(store: RedisStore) -> bool:
+    with suppress(StoreUnavailable):
+        return await store.load(WORKFLOW, None) is not None
+    return False
 
 
 async def test_one_script_per_commit_and_per_push(url_of: Callable[[str], str]) -> None:

@@ -255,8 +255,19 @@ def _told(error: Exception) -> Exception:
     return unavailable(error)
 
 
+_MOVING: Final = (
+    exceptions.AskError,  # MovedError is one
+    exceptions.ClusterDownError,  # MasterDownError is one
+    exceptions.ReadOnlyError,
+    exceptions.TryAgainError,
+)
+"""Answers whose first word redis-py has taken off: the slot is on its way, or nobody serves it."""
+
+
 def _passing(error: exceptions.ResponseError) -> bool:
     """Whether a later try may succeed."""
+    if isinstance(error, _MOVING):
+        return True
     words = str(error).partition(" ")[0]
     return words in {"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF"} or (
         "Dynomite" in str(error) or "Storage" in str(error)
