@@ -16,7 +16,7 @@ from podium.conductor import definition_pb2 as definition
 from podium.conductor import metadata_service_pb2 as metadata
 from podium.conductor import metadata_service_pb2_grpc as metadata_grpc
 from podium.conductor import request_pb2 as request
-from podium.conductor import workflow_service_pb2
+from podium.conductor import search_pb2, workflow_service_pb2
 from podium.conductor import workflow_service_pb2_grpc as workflow_grpc
 from podium.v1 import workflow_pb2, workflow_pb2_grpc
 from tests.bench.figures import Bar, Figure, figure, ratio
@@ -88,6 +88,10 @@ class Client:
             workflow_id=workflow_id, include_tasks=True
         )
         return await self._workflows.GetWorkflowStatus(asked)
+
+    async def all_indexed(self) -> None:
+        """A search sees what was answered before, so the index has written it then."""
+        await self._workflows.Search(search_pb2.Request(size=1))
 
     async def run_s(self, name: str, value: dict[str, object]) -> float:
         """Seconds from the start call to the end."""

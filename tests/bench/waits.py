@@ -43,6 +43,7 @@ async def measure_waits(command: tuple[str, ...], plan: Plan) -> list[Figure]:
             await client.register(waiting())
             empty = await core_percent(server, plan.waits_ms)
             await start_many(client, ["1 hours"] * WAITING)
+            await client.all_indexed()
             await asyncio.sleep(1)
             above.append(await core_percent(server, plan.waits_ms) - empty)
         async with serving(*command) as server, client_of(server) as client:
