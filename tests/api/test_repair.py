@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
+from podium.app.failure import Busy
+from podium.app.repair import Repairs
 from podium.conductor import definition_pb2 as definition
 from podium.conductor import execution_pb2 as execution
 from podium.conductor import workflow_service_pb2 as workflow
@@ -118,6 +120,25 @@ async def test_entries_that_nothing_stands_behind_go() -> None:
         [end] = await verified(edge, partition_of(workflow_id))
         assert end.findings == 0
         await completed(edge, got)
+
+
+async def test_one_that_changes_all_the_time_keeps_nobody_from_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Edge() as edge:
+        workflow_id, task_id = await waiting(edge)
+        asked: list[str] = []
+
+        async def busy(_: Repairs, asked_id: str) -> None:
+            asked.append(asked_id)
+            raise Busy("expected that it rests")
+
+        monkeypatch.setattr(Repairs, "repair", busy)
+        wrong = (Deadline(task_id, "wait", 10**13), Deadline(task_id, "total", 10**13))
+        await damage(edge, workflow_id, armed=wrong)
+        found = await verified(edge, partition_of(workflow_id), repair=True)
+        assert [each.repaired for each in found[:-1]] == [False, False]
+        assert (found[-1].findings, asked) == (2, [workflow_id])
 
 
 async def test_a_slot_that_leaked_lets_the_next_task_through() -> None:

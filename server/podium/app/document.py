@@ -8,6 +8,7 @@ import msgspec
 
 from podium.engine.identity import reference_in
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
+from podium.engine.scope import shown_iteration
 from podium.model.execution import TaskStatus
 from podium.model.payload import Payload
 
@@ -106,7 +107,7 @@ def task_document(view: TaskView) -> JsonObject:
             "workerId": record.worker_id,
             "domain": record.domain or None,
             "workflowPriority": view.header.priority,
-            "iteration": record.iteration[-1] if record.iteration else 0,
+            "iteration": shown_iteration(record),
             "subWorkflowId": record.sub_workflow_id,
             "workflowTask": None if view.task is None else _definition(view.task),
         }

@@ -20,9 +20,13 @@ from podium.store.port import PARTITIONS, partition_of, workflow_of
 from podium.store.queue_view import PendingState
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from podium.app.services import Services
 
 RETRY: Final = "retry"
+LOOKED_AT: Final = 100
+"""Entries that are read from the store at a time."""
 
 
 class PendingReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,17 +64,24 @@ class PendingTasks:
         first = partition_of(workflow_of(after)) if after else 0
         found: list[PendingReport] = []
         for partition in range(first, PARTITIONS):
-            entries = await self._services.store.pending(
-                partition, task_type, after if partition == first else "", size - len(found)
-            )
+            async for task_id, report in self._of(partition, task_type, after):
+                found.append(report)
+                if len(found) == size:
+                    return PendingPage(found, token_of(task_id))
+            after = ""
+            await self._services.clock.sleep(0)  # a large store is not to hold the loop
+        return PendingPage(found, "")
+
+    async def _of(
+        self, partition: int, task_type: str, after: str
+    ) -> AsyncGenerator[tuple[str, PendingReport]]:
+        """Those of a partition that are still pending, however many ended since they were noted."""
+        while entries := await self._services.store.pending(partition, task_type, after, LOOKED_AT):
             for entry in entries:
                 report = await self._report(entry.task_id)
                 if report is not None:
-                    found.append(report)
-            if len(found) == size:
-                return PendingPage(found, token_of(entries[-1].task_id))
-            await self._services.clock.sleep(0)  # a large store is not to hold the loop
-        return PendingPage(found, "")
+                    yield entry.task_id, report
+            after = entries[-1].task_id
 
     async def _report(self, task_id: str) -> PendingReport | None:
         """The task as it is now; None where it ended meanwhile, or cannot be read (ListParked)."""

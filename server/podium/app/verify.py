@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from podium.app.failure import RequestUnsound
+from podium.app.failure import Busy, NotFound, RequestUnsound
 from podium.app.inspecting import Inspector
 from podium.app.repair import STAYS, Repairs
 from podium.app.standing import Finding, FindingKind
@@ -60,6 +60,7 @@ class Verification:
 
     async def _partition(self, partition: int, *, repair: bool) -> AsyncGenerator[Verified]:
         executions = findings = 0
+        mended: dict[str, bool] = {}
         effects = await self._effects(partition)
         seen_ms = self._services.clock.now_ms()
         async for workflow_id in self._ids(partition):
@@ -69,11 +70,11 @@ class Verification:
                 yield Verified(
                     partition=partition,
                     finding=finding,
-                    repaired=repair and await self._repaired(finding),
+                    repaired=repair and await self._repaired(finding, mended),
                 )
         async for finding in self._waiting(partition, effects, seen_ms):
             findings += 1
-            repaired = repair and await self._repaired(finding)
+            repaired = repair and await self._repaired(finding, mended)
             yield Verified(partition=partition, finding=finding, repaired=repaired)
         yield Verified(partition=partition, executions=executions, findings=findings)
 
@@ -88,12 +89,20 @@ class Verification:
             if await self._store.load(owner, ()) is None:
                 yield owner
 
-    async def _repaired(self, finding: Finding) -> bool:
-        """Whether a repair of its execution mends it; one for each finding does no harm."""
+    async def _repaired(self, finding: Finding, mended: dict[str, bool]) -> bool:
+        """Whether a repair of its execution mends it: one for all its findings, noted in `mended`.
+        One that changes all the time, or is gone meanwhile, keeps nobody from looking at others.
+        """
         if finding.kind in STAYS:
             return False
-        await self._repairs.repair(finding.workflow_id)
-        return True
+        workflow_id = finding.workflow_id
+        if workflow_id not in mended:
+            try:
+                await self._repairs.repair(workflow_id)
+                mended[workflow_id] = True
+            except (Busy, NotFound):
+                mended[workflow_id] = False
+        return mended[workflow_id]
 
     # Effects
 

@@ -24,7 +24,7 @@ from podium.store.conformance.subject import (
     task,
 )
 from podium.store.inspection import Entries, QueueState
-from podium.store.port import Assigned, Commit, Settle, partition_of
+from podium.store.port import CLAIM_MS, Assigned, Commit, Settle, partition_of
 
 if TYPE_CHECKING:
     from podium.store.conformance.subject import Subject
@@ -109,6 +109,9 @@ async def the_state_of_a_queue_tells_ready_claimed_and_wanted(subject: Subject) 
     await store.want(SERVER, QUEUE, 1, kind="stream", limits=UNLIMITED)
     state = await store.queue_state(QUEUE, UNLIMITED)
     assert (state.ready, state.claimed, state.wanted) == (2, 1, 0)
+    await subject.advance(CLAIM_MS)
+    state = await store.queue_state(QUEUE, UNLIMITED)
+    assert (state.ready, state.claimed) == (3, 0)  # a claim that has ended is none
     other = Queue(QUEUE.task_type, "eu")
     await store.want(SERVER, other, 4, kind="stream", limits=UNLIMITED)
     state = await store.queue_state(other, UNLIMITED)

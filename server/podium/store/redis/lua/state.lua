@@ -2,6 +2,7 @@
 -- KEYS: f c lim d r w s; ARGV: now, concurrent, rate, window, nobody, domain, holders
 -- Answer: {ready, claimed, wanted, slots, starts, admitted at (-1 = now), holders...}
 local f, c, lim = KEYS[1], KEYS[2], KEYS[3]
+expire(f, c, KEYS[5], ARGV[6], now)
 local claimed, wanted = 0, 0
 for _, claim in ipairs(redis.call('HVALS', c)) do
   if string.match(claim, '^%-?%d*%z(.*)%z') == ARGV[6] then
