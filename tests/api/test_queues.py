@@ -230,8 +230,8 @@ async def test_pending_tasks_are_found_behind_entries_that_are_out_of_date() -> 
         await two_types(edge)
         workflow_id = await started(edge, "one")
         gone = tuple(Ready(f"{workflow_id}.-{n}.0", Queue("a"), 1) for n in range(3))
-        stored = edge.store.executions[workflow_id]
-        await edge.store.commit([Commit(workflow_id, stored.version, ready=gone)])
+        version = edge.store.executions[workflow_id].version
+        await edge.store.commit([Commit(workflow_id=workflow_id, version=version, ready=gone)])
         [found] = (await pending(edge, "a", page_size=1)).tasks
         assert (found.workflow_id, found.reference_task_name) == (workflow_id, "a")
 
