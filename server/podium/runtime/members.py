@@ -36,6 +36,12 @@ SILENT_MS: Final = 2_000
 """A server whose heartbeat fails this long stops granting leases."""
 OUTAGE_REST_MS: Final = 10_000
 RECONCILE_MS: Final = 5_000
+RECONCILES: Final = 3
+"""So often after something that concerns others: one sees what is amiss, the next one mends it, and
+another finds what was on its way.
+"""
+RECONCILE_ANYWAY_MS: Final = 300_000
+"""Where nothing happened that concerns others: what nobody thought of."""
 RECONCILE_AGE_MS: Final = 2_000
 DISTRUST_MS: Final = 30_000
 """On a shared store wishes are told again this often: a message about one may have been lost."""
@@ -99,9 +105,16 @@ class Members:
         self._ended: dict[LeaseName, int] = {}
         """Leases known here that the store did not hold at the last look, since when."""
         self._reconciled_ms = 0
+        self._reconciles_left = RECONCILES
+        self._heard: object = None
+        """What members told of their concerns, and who lived, at the last heartbeat."""
         self._distrusted_ms = clock.now_ms()
         self.on_beat: Callable[[], None] = _nothing
         self.on_silent: Callable[[], None] = _nothing
+        self.concerns: Callable[[], int] = int
+        """How often this server told others something, or may have stored what it could not tell:
+        while no member's number changes, nobody has a lease that it does not know.
+        """
         self.takeovers = 0
 
     @property
@@ -147,7 +160,7 @@ class Members:
 
     async def _heartbeat(self) -> Heartbeat:
         sent_ms = self._clock.local_ms()
-        beat = await self._store.heartbeat(self._incarnation)
+        beat = await self._store.heartbeat(self._incarnation, self.concerns())
         self._clock.heard(beat.now_ms, sent_ms, self._clock.local_ms())
         self._seen_ms = beat.members
         return beat
@@ -175,9 +188,7 @@ class Members:
             owned = owned_by(self._incarnation, self.live)
             if owned != self.owned:
                 await self._own(owned)
-            if now_ms - self._reconciled_ms >= RECONCILE_MS:
-                self._reconciled_ms = now_ms
-                await self._reconcile()
+            await self._reconcile_where_due(beat, now_ms)
             if now_ms - self._distrusted_ms >= DISTRUST_MS:
                 self._distrusted_ms = now_ms
                 self._dispatcher.distrust()
@@ -195,6 +206,7 @@ class Members:
         if self._failing:
             self._rest_until_ms = now_ms + OUTAGE_REST_MS
         self._failing = False
+        self._heard = None
         self._dispatcher.granting = True
         self._dispatcher.distrust()
 
@@ -303,6 +315,18 @@ class Members:
             return
         if task.lease.incarnation == incarnation:
             self._leases.lose(LeaseName(task_id, task.lease_epoch))
+
+    async def _reconcile_where_due(self, beat: Heartbeat, now_ms: int) -> None:
+        heard = (beat.concerns, self.live)
+        if heard != self._heard:
+            self._heard, self._reconciles_left = heard, RECONCILES
+        since_ms = now_ms - self._reconciled_ms
+        amiss = self._unknown_held or self._ended
+        due_ms = RECONCILE_MS if self._reconciles_left or amiss else RECONCILE_ANYWAY_MS
+        if since_ms >= due_ms:
+            self._reconciled_ms = now_ms
+            await self._reconcile()
+            self._reconciles_left = max(self._reconciles_left - 1, 0)
 
     async def _reconcile(self) -> None:
         """Leases stored for this server that it does not know (a lost Assigned): give them back.

@@ -92,6 +92,7 @@ class Bus:
         self._tasks: set[asyncio.Task[None]] = set()
         self._taken: OrderedDict[tuple[str, int], None] = OrderedDict()
         """Leases that Assigned named lately: each is handed out once."""
+        self.sent_count = 0
         self.on_changed: Callable[[str], None]
         self.on_registry: Callable[[], None]
 
@@ -127,6 +128,7 @@ class Bus:
             self._send(server, RegistryMessage())
 
     def _send(self, server: str, message: Message) -> None:
+        self.sent_count += 1
         spawn(self._tasks, self._publish(server, ENCODER.encode(message)))
 
     async def _publish(self, server: str, message: bytes) -> None:
