@@ -42,7 +42,7 @@ async def measure(measurements: dict[str, Measurement], plan: Plan) -> int:
     for name, each in measurements.items():
         try:
             figures = await each(plan)
-        except (Failed, grpc.aio.AioRpcError, OSError) as error:
+        except (Failed, grpc.aio.AioRpcError, OSError, ExceptionGroup) as error:
             notes = "\n".join(["", *getattr(error, "__notes__", [])])
             print(f"{name}: MISSED, not measured: {error}{notes}", flush=True)
             misses += 1

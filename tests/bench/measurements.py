@@ -188,10 +188,10 @@ async def measure_redis_rates(plan: Plan) -> list[Figure]:
     return await shared_rates.measure_rates(lambda: podium_server(PODIUM_COMMAND), plan)
 
 
-async def measure_scripts(plan: Plan) -> list[Figure]:
-    """Scripts per task; forks as sizes.py has them."""
+async def measure_forks(plan: Plan) -> list[Figure]:
+    """Scripts per branch of forks of 100 and 10,000."""
     del plan
-    return await shared_costs.measure_scripts(sizes.SMALL, sizes.LARGE)
+    return await shared_costs.measure_forks()
 
 
 MEASUREMENTS: Final[dict[str, Measurement]] = {
@@ -215,7 +215,8 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
 OF_REDIS: Final[dict[str, Measurement]] = {
     "rates": measure_redis_rates,
     "hop": shared_rates.measure_hop,
-    "scripts": measure_scripts,
+    "scripts": shared_costs.measure_scripts,
+    "forks": measure_forks,
     "rest": shared_costs.measure_idle,
     "stored": shared_costs.measure_stored,
 }

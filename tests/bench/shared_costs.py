@@ -18,7 +18,7 @@ from tests.bench.jobs import TASK_TYPE, Rate
 from tests.bench.processes import Failed, run_job, serving
 from tests.bench.shared import command, commands_per_s, shared
 from tests.bench.shared_rates import saturate
-from tests.bench.sizes import OWNER, Client, branches, client_of, wide, workflow
+from tests.bench.sizes import LARGE, OWNER, SMALL, Client, branches, client_of, wide, workflow
 from tests.bench.stream_worker import StreamWorker
 from tests.bench.streams import idle_streams
 from tests.bench.waits import WAITING, core_percent, start_many, waiting
@@ -45,7 +45,7 @@ RUNS: Final = 30
 ROOM: Final = 1_000
 STREAMS: Final = 1_000
 PER_CONNECTION: Final = 100
-REST_S: Final = 20
+REST_S: Final = 35
 """Looks that follow work are over by then (runtime/members.py)."""
 FEW: Final = 1_000
 RUNNING_SHARE: Final = 0.1
@@ -66,26 +66,35 @@ def alternating(name: str, second: str) -> definition.WorkflowDef:
     return workflow(name, *tasks)
 
 
-async def measure_scripts(small: int, large: int) -> list[Figure]:
-    """Per task with credit at the deciding server and without, per branch of forks."""
+async def measure_scripts(plan: Plan) -> list[Figure]:
+    """Per task, with credit at the deciding server and without."""
+    del plan
     async with shared(2) as redis, client_of(redis.servers[0]) as client:
         right = definition.TaskDef(name=RIGHT, owner_email=OWNER, response_timeout_seconds=600)
-        await client.register_task(
-            right, alternating("bench_here", LEFT), alternating("bench_there", RIGHT), wide()
-        )
+        here, there = alternating("bench_here", LEFT), alternating("bench_there", RIGHT)
+        await client.register_task(right, here, there)
         left, other = redis.servers
         async with worker(left, LEFT), worker(other, RIGHT):
-            here = await scripts_of(redis, client, "bench_here", {}, tasks=STEPS)
-            there = await scripts_of(redis, client, "bench_there", {}, tasks=STEPS)
-            forks = [
+            near = await scripts_of(redis, client, here.name, {}, tasks=STEPS)
+            far = await scripts_of(redis, client, there.name, {}, tasks=STEPS)
+    return [
+        figure("scripts per task, credit where it is decided", "scripts", [near], WITH_CREDIT),
+        figure("scripts per task, credit elsewhere", "scripts", [far], WITHOUT),
+    ]
+
+
+async def measure_forks(small: int = SMALL, large: int = LARGE) -> list[Figure]:
+    """Per branch of a small and a large dynamic fork."""
+    async with shared(1) as redis, client_of(redis.servers[0]) as client:
+        await client.register(wide())
+        async with worker(redis.servers[0], LEFT):
+            few, many = [
                 await scripts_of(redis, client, "bench_wide", branches(count), tasks=count, runs=3)
                 for count in (small, large)
             ]
     return [
-        figure("scripts per task, credit where it is decided", "scripts", [here], WITH_CREDIT),
-        figure("scripts per task, credit elsewhere", "scripts", [there], WITHOUT),
-        figure(f"scripts per branch of {small}", "scripts", forks[:1]),
-        ratio(f"scripts per branch, of {large} / {small}", forks[1:], forks[:1], SAME, "x small"),
+        figure(f"scripts per branch of {small}", "scripts", [few]),
+        ratio(f"scripts per branch, of {large} / {small}", [many], [few], SAME, "x small"),
     ]
 
 
