@@ -105,6 +105,7 @@ class Members:
         self._ended: dict[LeaseName, int] = {}
         """Leases known here that the store did not hold at the last look, since when."""
         self._reconciled_ms = 0
+        self._reconciled_whole_ms = clock.now_ms()
         self._reconciles_left = RECONCILES
         self._heard: object = None
         """What members told of their concerns, and who lived, at the last heartbeat."""
@@ -143,13 +144,18 @@ class Members:
             self._dead_since_ms = dict.fromkeys(self._dead_since_ms, now_ms)
 
     async def run(self) -> None:
-        """Beat until cancelled; survives every store failure."""
+        """Beat until cancelled; survives every store failure. Where a beat takes long (a busy loop,
+        a takeover), the next one is not later for that.
+        """
+        spent_ms = 0
         while True:
-            await self._clock.sleep(BEAT_MS)
+            await self._clock.sleep(max(BEAT_MS - spent_ms, 0))
+            began_ms = self._clock.local_ms()
             try:
                 await self._beat()
             except StoreError:
                 self._beat_failed()
+            spent_ms = self._clock.local_ms() - began_ms
 
     async def leave(self) -> None:
         """A clean stop: off the list unless something is left to take over."""
@@ -320,24 +326,28 @@ class Members:
         heard = (beat.concerns, self.live)
         if heard != self._heard:
             self._heard, self._reconciles_left = heard, RECONCILES
-        since_ms = now_ms - self._reconciled_ms
-        amiss = self._unknown_held or self._ended
-        due_ms = RECONCILE_MS if self._reconciles_left or amiss else RECONCILE_ANYWAY_MS
-        if since_ms >= due_ms:
+        amiss = self._unknown_held or self._ended or self._reconciles_left
+        whole = now_ms - self._reconciled_whole_ms >= RECONCILE_ANYWAY_MS
+        if whole or (amiss and now_ms - self._reconciled_ms >= RECONCILE_MS):
             self._reconciled_ms = now_ms
-            await self._reconcile()
+            self._reconciled_whole_ms = now_ms if whole else self._reconciled_whole_ms
+            await self._reconcile(whole=whole)
             self._reconciles_left = max(self._reconciles_left - 1, 0)
 
-    async def _reconcile(self) -> None:
+    async def _reconcile(self, *, whole: bool) -> None:
         """Leases stored for this server that it does not know (a lost Assigned): give them back.
         Leases it knows that are stored no more (a lost Cancel): take them off their workers.
+
+        `whole` reads those of known tasks, too: another lease than the known one may be stored.
         """
         now_ms = self._clock.now_ms()
         known = self._leases.known()
+        known_tasks = frozenset[str]() if whole else frozenset(each.task_id for each in known)
         unknown: dict[str, int] = {}
         held = await self._store.held(range(PARTITIONS), self._incarnation)
         for task_id in held:
-            await self._look_at(task_id, now_ms, unknown)
+            if task_id not in known_tasks:
+                await self._look_at(task_id, now_ms, unknown)
         self._unknown_held = unknown
         self._cancel_ended(known, frozenset(held), now_ms)
 
