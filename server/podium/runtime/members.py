@@ -36,6 +36,12 @@ SILENT_MS: Final = 2_000
 """A server whose heartbeat fails this long stops granting leases."""
 OUTAGE_REST_MS: Final = 10_000
 RECONCILE_MS: Final = 5_000
+RECONCILES: Final = 3
+"""So often after something that concerns others: one sees what is amiss, the next one mends it, and
+another finds what was on its way.
+"""
+RECONCILE_ANYWAY_MS: Final = 300_000
+"""Where nothing happened that concerns others: what nobody thought of."""
 RECONCILE_AGE_MS: Final = 2_000
 DISTRUST_MS: Final = 30_000
 """On a shared store wishes are told again this often: a message about one may have been lost."""
@@ -99,9 +105,17 @@ class Members:
         self._ended: dict[LeaseName, int] = {}
         """Leases known here that the store did not hold at the last look, since when."""
         self._reconciled_ms = 0
+        self._reconciled_whole_ms = clock.now_ms()
+        self._reconciles_left = RECONCILES
+        self._heard: object = None
+        """What members told of their concerns, and who lived, at the last heartbeat."""
         self._distrusted_ms = clock.now_ms()
         self.on_beat: Callable[[], None] = _nothing
         self.on_silent: Callable[[], None] = _nothing
+        self.concerns: Callable[[], int] = int
+        """How often this server told others something, or may have stored what it could not tell:
+        while no member's number changes, nobody has a lease that it does not know.
+        """
         self.takeovers = 0
 
     @property
@@ -130,13 +144,18 @@ class Members:
             self._dead_since_ms = dict.fromkeys(self._dead_since_ms, now_ms)
 
     async def run(self) -> None:
-        """Beat until cancelled; survives every store failure."""
+        """Beat until cancelled; survives every store failure. Where a beat takes long (a busy loop,
+        a takeover), the next one is not later for that.
+        """
+        spent_ms = 0
         while True:
-            await self._clock.sleep(BEAT_MS)
+            await self._clock.sleep(max(BEAT_MS - spent_ms, 0))
+            began_ms = self._clock.local_ms()
             try:
                 await self._beat()
             except StoreError:
                 self._beat_failed()
+            spent_ms = self._clock.local_ms() - began_ms
 
     async def leave(self) -> None:
         """A clean stop: off the list unless something is left to take over."""
@@ -147,7 +166,7 @@ class Members:
 
     async def _heartbeat(self) -> Heartbeat:
         sent_ms = self._clock.local_ms()
-        beat = await self._store.heartbeat(self._incarnation)
+        beat = await self._store.heartbeat(self._incarnation, self.concerns())
         self._clock.heard(beat.now_ms, sent_ms, self._clock.local_ms())
         self._seen_ms = beat.members
         return beat
@@ -175,9 +194,7 @@ class Members:
             owned = owned_by(self._incarnation, self.live)
             if owned != self.owned:
                 await self._own(owned)
-            if now_ms - self._reconciled_ms >= RECONCILE_MS:
-                self._reconciled_ms = now_ms
-                await self._reconcile()
+            await self._reconcile_where_due(beat, now_ms)
             if now_ms - self._distrusted_ms >= DISTRUST_MS:
                 self._distrusted_ms = now_ms
                 self._dispatcher.distrust()
@@ -195,6 +212,7 @@ class Members:
         if self._failing:
             self._rest_until_ms = now_ms + OUTAGE_REST_MS
         self._failing = False
+        self._heard = None
         self._dispatcher.granting = True
         self._dispatcher.distrust()
 
@@ -304,16 +322,32 @@ class Members:
         if task.lease.incarnation == incarnation:
             self._leases.lose(LeaseName(task_id, task.lease_epoch))
 
-    async def _reconcile(self) -> None:
+    async def _reconcile_where_due(self, beat: Heartbeat, now_ms: int) -> None:
+        heard = (beat.concerns, self.live)
+        if heard != self._heard:
+            self._heard, self._reconciles_left = heard, RECONCILES
+        amiss = self._unknown_held or self._ended or self._reconciles_left
+        whole = now_ms - self._reconciled_whole_ms >= RECONCILE_ANYWAY_MS
+        if whole or (amiss and now_ms - self._reconciled_ms >= RECONCILE_MS):
+            self._reconciled_ms = now_ms
+            self._reconciled_whole_ms = now_ms if whole else self._reconciled_whole_ms
+            await self._reconcile(whole=whole)
+            self._reconciles_left = max(self._reconciles_left - 1, 0)
+
+    async def _reconcile(self, *, whole: bool) -> None:
         """Leases stored for this server that it does not know (a lost Assigned): give them back.
         Leases it knows that are stored no more (a lost Cancel): take them off their workers.
+
+        `whole` reads those of known tasks, too: another lease than the known one may be stored.
         """
         now_ms = self._clock.now_ms()
         known = self._leases.known()
+        known_tasks = frozenset[str]() if whole else frozenset(each.task_id for each in known)
         unknown: dict[str, int] = {}
         held = await self._store.held(range(PARTITIONS), self._incarnation)
         for task_id in held:
-            await self._look_at(task_id, now_ms, unknown)
+            if task_id not in known_tasks:
+                await self._look_at(task_id, now_ms, unknown)
         self._unknown_held = unknown
         self._cancel_ended(known, frozenset(held), now_ms)
 
