@@ -1,1 +1,1 @@
-"""The command `podium`: serve, demo."""
+"""The command `podium`: serve, key, admin, demo."""

@@ -79,6 +79,11 @@ def parser() -> argparse.ArgumentParser:
     key.add_argument("name", metavar="NAME", help="who will show it")
     key.add_argument("roles", metavar="ROLE[+ROLE]", help="reader, worker, writer or admin")
     key.add_argument("expires", nargs="?", metavar="EXPIRES", help="such as 2027-01-31")
+    admin = commands.add_parser("admin", help="work on a store that no server uses")
+    tasks = admin.add_subparsers(dest="task", required=True, metavar="TASK")
+    copying = tasks.add_parser("copy", help="all of a store into another; repeat it to go on")
+    copying.add_argument("--from", dest="source", required=True, metavar="URL")
+    copying.add_argument("--to", dest="target", required=True, metavar="URL")
     commands.add_parser("demo", help="run the kitchen-sink workflow on a server of its own")
     return top
 
@@ -166,6 +171,20 @@ def make_key(options: argparse.Namespace) -> int:
     return DONE
 
 
+def admin(options: argparse.Namespace) -> int:
+    """`podium admin copy`."""
+    from podium.cli.admin import AdminFailed, copy  # noqa: PLC0415 - see above
+
+    source: str = options.source
+    target: str = options.target
+    try:
+        print(copy(source, target))
+    except AdminFailed as problem:
+        complain(str(problem))
+        return WRONG
+    return DONE
+
+
 def demo(options: argparse.Namespace) -> int:
     """`podium demo`."""
     del options
@@ -177,6 +196,7 @@ def demo(options: argparse.Namespace) -> int:
 COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "serve": serve,
     "key": make_key,
+    "admin": admin,
     "demo": demo,
 }
 

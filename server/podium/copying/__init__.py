@@ -1,0 +1,1 @@
+"""Copying between two stores that no server uses: `podium admin copy`."""
