@@ -174,8 +174,8 @@ fuzz: $(READY) ## Fuzz each target for MINUTES= (10)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
-bench: $(READY) ## Measure against the floor program
-	@$(BIN)/python -m tests.bench $(ARGS)
+bench: $(READY) ## Measure against the floor program, or STORE=redis beside sqlite
+	@$(BIN)/python -m tests.bench --store $(STORE) $(ARGS)
 
 wheel-check: $(READY) ## Build the wheel, install it apart and run it
 	@$(BIN)/python -m tests.wheel

@@ -11,11 +11,8 @@ Failures: CannotServe (what was expected and found, and what helps).
 from __future__ import annotations
 
 import asyncio
-import gc
-import json
 import logging
 import signal
-import sys
 from typing import TYPE_CHECKING, Final
 
 import uvloop
@@ -37,8 +34,10 @@ from podium.gateway.listener import Listener
 from podium.index.port import IndexFailure
 from podium.model.queue import Queue
 from podium.place import CannotServe, ListenPlace
+from podium.processes.tie import Tie, announce
 from podium.registry.registry import Registry
 from podium.runtime.clock import SystemClock, SystemIds
+from podium.runtime.interpreter import let_the_loop_go_first, spare_the_collector
 from podium.runtime.lag import LoopLag
 from podium.runtime.local import LocalWorker
 from podium.runtime.service import Runtime
@@ -65,9 +64,11 @@ if TYPE_CHECKING:
 
     from podium.app.config_view import Shown
     from podium.config import Http, Name, Settings
+    from podium.config import Store as StoreSettings
     from podium.model.system_call import SystemCall
     from podium.runtime.link import Link
     from podium.runtime.local import Handler
+    from podium.store.port import Store
     from podium.tasks.outcome import TaskOutcome
     from podium.tasks.system import SystemTaskRunner
 
@@ -78,76 +79,54 @@ STREAMS_MS: Final = 1_500
 """After GoAway a worker has this long to bring its results; then its stream is ended."""
 CALLS_MS: Final = 3_000
 """Calls in flight are answered within this, or end with UNAVAILABLE (Wait and Watch mostly do)."""
-COLLECT_AFTER: Final = 20_000
-"""More objects than this must have come and stayed (Python's own: 700)."""
-COLLECT_MIDDLE_EVERY: Final = 50
-COLLECT_OLD_EVERY: Final = 20
-SWITCH_S: Final = 0.0005
 
 
-def run(settings: Settings, origins: Mapping[Name, str] = NO_ORIGINS) -> None:
-    """Serve until SIGTERM or SIGINT. Raises CannotServe, SettingInvalid."""
+def run(
+    settings: Settings, origins: Mapping[Name, str] = NO_ORIGINS, *, supervised: bool = False
+) -> None:
+    """Serve until SIGTERM or SIGINT, `supervised` also until the supervisor (processes/) is gone.
+    Raises CannotServe, SettingInvalid.
+    """
     begin_log(settings.log)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, origins))
+        runner.run(_serve(settings, origins, supervised=supervised))
 
 
-async def _serve(settings: Settings, origins: Mapping[Name, str]) -> None:
+async def _serve(settings: Settings, origins: Mapping[Name, str], *, supervised: bool) -> None:
     over = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, over.set)
-    server = Server(settings, origins)
+    server = Server(settings, origins, supervised=supervised)
     try:
         ports = await server.start()
-        _announce(event="serving", **ports, store=settings.store.url)
+        announce(event="serving", **ports, store=settings.store.url)
         LOG.info("calls are accepted", extra={"event": "serving", **ports})
         server.listening()
-        _spare_the_collector()
-        _let_the_loop_go_first()
-        await over.wait()
+        spare_the_collector()
+        let_the_loop_go_first()
+        if supervised:
+            await server.tie(over).hold()
+        else:
+            await over.wait()
     finally:
         await server.stop()
-
-
-def _spare_the_collector() -> None:
-    """Let Python's cycle collector leave alone what stays, and look at the rest less often.
-
-    Records, cached executions and commits hold no cycles, so reference counts free them; walking
-    them again and again took a fifth of the time of a saturated server (measured).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, COLLECT_MIDDLE_EVERY, COLLECT_OLD_EVERY)
-
-
-def _let_the_loop_go_first() -> None:
-    """A thread that computes (the index's writer) hands over to the loop within this time: each
-    transaction of the store lets go of the interpreter a few times and would wait 5 ms for it.
-    """
-    sys.setswitchinterval(SWITCH_S)
-
-
-def _announce(**event: str) -> None:
-    """One line of JSON for whoever started this, at once."""
-    sys.stdout.write(json.dumps(event) + "\n")
-    sys.stdout.flush()
 
 
 class Server:
     """The parts of one process and the order of their life. Raises CannotServe, SettingInvalid."""
 
-    def __init__(self, settings: Settings, origins: Mapping[Name, str] = NO_ORIGINS) -> None:
+    def __init__(
+        self, settings: Settings, origins: Mapping[Name, str] = NO_ORIGINS, *, supervised: bool
+    ) -> None:
         clock = SystemClock()
         self._settings = settings
+        self._supervised = supervised
         self._protection = Protection(settings, now_ms=clock.now_ms)
         self._place = ListenPlace("grpc", "grpc.listen", settings.grpc.listen)
         self._http_place = ListenPlace("http", "gateway.listen", settings.gateway.listen)
-        self._place.probe()
+        self._place.probe(shared=supervised)
         self._http_place.probe()
-        try:
-            self._store = open_store(settings.store, clock.now_ms)
-        except StoreUnknown as problem:
-            raise CannotServe(f"store.url: {problem}") from None
+        self._store = store_of(settings.store, clock, shared=supervised)
         self._index = open_index(settings.store.url, self._store, clock.now_ms)
         self._http = http_task(settings.http)
         self._own_tasks = own_tasks()
@@ -171,12 +150,7 @@ class Server:
         self._services = services_of(self._runtime, registry, shown(settings, origins))
         self._task_log = TaskLog(self._store)
         self._streams = 0
-        self._workers = WorkerService(
-            connect=self._connect,
-            payload_bytes_limit=PAYLOAD_BYTES_LIMIT,
-            clock=clock,
-            streams_max=settings.limits.streams_max,
-        )
+        self._workers = self._worker_service(clock)
         self._runtime.members.on_silent = self._give_up_streams
         self._health = Health()
         self._calls = CallCounts(clock.now_us)
@@ -215,6 +189,7 @@ class Server:
             counts=self._calls,
             admission=admission_of(self._settings),
             access=self._protection.access,
+            shared_port=self._supervised,
         )
         try:
             port = self._protection.bind(self._edge)
@@ -223,6 +198,15 @@ class Server:
         await self._edge.start()
         self._services.place.address = self._place.with_port(port)
         return {"grpc": self._place.with_port(port), **await self._serve_http()}
+
+    def tie(self, over: asyncio.Event) -> Tie:
+        """To the supervisor."""
+        return Tie(
+            clock=self._runtime.clock,
+            streams=lambda: self._workers.taking_count,
+            send_away=self._workers.send_away,
+            over=over,
+        )
 
     def listening(self) -> None:
         """Workers can come back from now on."""
@@ -314,6 +298,14 @@ class Server:
             vault=self._runtime.vault,
         )
 
+    def _worker_service(self, clock: SystemClock) -> WorkerService:
+        return WorkerService(
+            connect=self._connect,
+            payload_bytes_limit=PAYLOAD_BYTES_LIMIT,
+            clock=clock,
+            streams_max=self._settings.limits.streams_max,
+        )
+
     async def _run_http(self, call: SystemCall) -> TaskOutcome:
         return await self._http.run(call.input)
 
@@ -349,6 +341,18 @@ class Server:
     def _give_up_streams(self) -> None:
         """Others may take this server for dead: its workers go to them."""
         self._workers.end_all("expected the store to answer, found that it does not")
+
+
+def store_of(settings: StoreSettings, clock: SystemClock, *, shared: bool) -> Store:
+    """Not opened yet; `shared` = several processes need it. Raises CannotServe."""
+    try:
+        store = open_store(settings, clock.now_ms)
+    except StoreUnknown as problem:
+        raise CannotServe(f"store.url: {problem}") from None
+    if shared and not store.capabilities.shared:
+        found = f"{settings.url}, which belongs to one"
+        raise CannotServe(f"grpc.processes: expected a store for several processes, found {found}")
+    return store
 
 
 def services_of(runtime: Runtime, registry: Registry, config: Sequence[Shown] = ()) -> Services:

@@ -161,7 +161,7 @@ def read_settings(
     path: Path | None,
     *,
     environment: Mapping[str, str] | None = None,
-    overrides: Mapping[Name, str | bool] | None = None,
+    overrides: Mapping[Name, str | bool | int] | None = None,
 ) -> Settings:
     """The settings of a file (None = none), the environment and the command line, later ones win.
 
@@ -191,7 +191,7 @@ def origins_of(
     path: Path | None,
     *,
     environment: Mapping[str, str] | None = None,
-    overrides: Mapping[Name, str | bool] | None = None,
+    overrides: Mapping[Name, str | bool | int] | None = None,
 ) -> dict[Name, str]:
     """Where each setting is from that is not a default, as `read_settings` reads them: "file PATH",
     "environment VARIABLE" or "command line". Raises SettingInvalid.

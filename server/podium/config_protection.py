@@ -17,6 +17,8 @@ class Grpc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether it may be served without TLS and credentials where others can reach it."""
     streams_per_connection: Count = 100
     """Calls of one connection that are open at once; more wait in the client."""
+    processes: Count = 1
+    """Server processes on the port, with one supervisor (processes/supervisor.py)."""
 
 
 class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

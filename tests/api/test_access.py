@@ -93,32 +93,36 @@ def expected(path: str, role: str | None) -> str:
     return "admitted" if role and level in GRANTS[Role(role)] else "PERMISSION_DENIED"
 
 
+async def opened(
+    channel: grpc.aio.Channel, method: tuple[str, bool, bool], metadata: Any, *, speaks: bool
+) -> Any:
+    """The call. A stream that is to be refused sends nothing (not `speaks`): grpc puts INTERNAL in
+    the refusal's place where a write meets a call that the server has ended already.
+    """
+    path, sends, receives = method
+    if not sends:
+        kind = channel.unary_stream if receives else channel.unary_unary
+        return kind(path)(b"", metadata=metadata)
+    call: Any = channel.stream_stream(path)(metadata=metadata)
+    if speaks:
+        await call.write(b"")
+        await call.done_writing()
+    return call
+
+
 async def outcome(
     channel: grpc.aio.Channel,
     method: tuple[str, bool, bool],
     metadata: Any,
     role: str | None = None,
 ) -> tuple[str, str]:
-    """The code of a refusal and its text, or `admitted`: the call reached its handler.
-
-    A stream that is to be refused sends nothing: grpc puts INTERNAL in the refusal's place where
-    a write meets a call that the server has ended already.
-    """
-    path, sends, receives = method
-    call: Any
-    if sends:
-        call = channel.stream_stream(path)(metadata=metadata)
-        if expected(path, role) == "admitted":
-            await call.write(b"")
-            await call.done_writing()
-    elif receives:
-        call = channel.unary_stream(path)(b"", metadata=metadata)
-    else:
-        call = channel.unary_unary(path)(b"", metadata=metadata)
+    """The code of a refusal and its text, or `admitted`: the call reached its handler."""
+    path, *streams = method
+    call = await opened(channel, method, metadata, speaks=expected(path, role) == "admitted")
     try:
         async with asyncio.timeout(ANSWER_S):
-            first = await (call.read() if sends or receives else call)
-            if first is not grpc.aio.EOF and (sends or receives):
+            first = await (call.read() if any(streams) else call)
+            if first is not grpc.aio.EOF and any(streams):
                 return "admitted", ""  # it may stay open
     except TimeoutError:
         call.cancel()

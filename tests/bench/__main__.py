@@ -12,7 +12,7 @@ import sys
 import grpc.aio
 
 from tests.bench.figures import Figure
-from tests.bench.measurements import MEASUREMENTS
+from tests.bench.measurements import OF_STORE, Measurement
 from tests.bench.plan import FULL, QUICK, Plan
 from tests.bench.processes import Failed
 
@@ -21,27 +21,28 @@ def main() -> int:
     """The exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="shorter and fewer rounds")
+    parser.add_argument("--store", choices=OF_STORE, default="sqlite")
+    known = "; ".join(f"{store}: {', '.join(names)}" for store, names in OF_STORE.items())
     parser.add_argument(
-        "--only",
-        action="append",
-        choices=MEASUREMENTS,
-        metavar="NAME",
-        help=f"one of {', '.join(MEASUREMENTS)}; repeatable",
+        "--only", action="append", metavar="NAME", help=f"repeatable, of the store: {known}"
     )
     arguments = parser.parse_args()
-    plan = QUICK if arguments.quick else FULL
-    misses = asyncio.run(measure(arguments.only or list(MEASUREMENTS), plan))
+    measurements = OF_STORE[arguments.store]
+    if unknown := set(arguments.only or ()) - measurements.keys():
+        parser.error(f"--only: expected names of {list(measurements)}, found {sorted(unknown)}")
+    chosen = {name: measurements[name] for name in arguments.only or measurements}
+    misses = asyncio.run(measure(chosen, QUICK if arguments.quick else FULL))
     print(f"{misses} missed" if misses else "all bars met", flush=True)
     return 1 if misses else 0
 
 
-async def measure(names: list[str], plan: Plan) -> int:
+async def measure(measurements: dict[str, Measurement], plan: Plan) -> int:
     """Print each figure as soon as it is known; the number of misses."""
     misses = 0
-    for name in names:
+    for name, each in measurements.items():
         try:
-            figures = await MEASUREMENTS[name](plan)
-        except (Failed, grpc.aio.AioRpcError, OSError) as error:
+            figures = await each(plan)
+        except (Failed, grpc.aio.AioRpcError, OSError, ExceptionGroup) as error:
             notes = "\n".join(["", *getattr(error, "__notes__", [])])
             print(f"{name}: MISSED, not measured: {error}{notes}", flush=True)
             misses += 1

@@ -106,16 +106,19 @@ async def run_saturate(job: Saturate) -> Rate:
             await call(request)
             tally.answered += 1
 
-    async with (
-        calls(job.target, START_PATH) as stubs,
-        worker(job.target, on_task=received, on_ack=acknowledged),
-    ):
-        callers = [caller(stubs[number % CALL_CHANNELS]) for number in range(job.calls)]
+    async with AsyncExitStack() as stack:
+        stubs: list[Call] = []
+        for target in (job.target, *job.others):
+            stubs += await stack.enter_async_context(calls(target, START_PATH))
+            await stack.enter_async_context(worker(target, on_task=received, on_ack=acknowledged))
+        began_s = time.process_time()
+        callers = [caller(stubs[number % len(stubs)]) for number in range(job.calls)]
         async with beside(*callers):
             measured = await rate(tally, job.warm_up_ms, job.window_ms)
             stopping.set()
             await tally.all_finished()
-        return measured
+        cpu_s = time.process_time() - began_s
+        return msgspec.structs.replace(measured, workflows=tally.finished, cpu_s=cpu_s)
 
 
 async def run_pace(job: Pace) -> Latencies:
@@ -136,7 +139,7 @@ async def run_pace(job: Pace) -> Latencies:
 
     async with (
         calls(job.target, START_PATH) as stubs,
-        worker(job.target, on_task=received, on_ack=tally.acknowledged),
+        worker(job.worker_target or job.target, on_task=received, on_ack=tally.acknowledged),
     ):
         began_s = time.perf_counter()
         async with asyncio.TaskGroup() as group:
@@ -166,7 +169,10 @@ async def rate(tally: Tally, warm_up_ms: int, window_ms: int) -> Rate:
     await asyncio.sleep(window_ms / 1000)
     took_s = time.perf_counter() - began_s
     after = (tally.answered, tally.finished, tally.tasks)
-    return Rate(*((late - early) / took_s for early, late in zip(before, after, strict=True)))
+    calls_per_s, workflows_per_s, tasks_per_s = (
+        (late - early) / took_s for early, late in zip(before, after, strict=True)
+    )
+    return Rate(calls_per_s, workflows_per_s, tasks_per_s)
 
 
 def start_request(shape: Shape, correlation_id: str) -> bytes:

@@ -40,8 +40,9 @@ class Echo(msgspec.Struct, frozen=True, tag="echo"):
 class Saturate(msgspec.Struct, frozen=True, tag="saturate"):
     """Start workflows with `calls` unary calls in flight and do their tasks; answered by a Rate.
 
-    At most `open_limit` workflows are unfinished at any moment, so that starts cannot run away
-    from a server that is behind with results. Then everything must finish.
+    `others` = servers over the same store, which get as many calls and workers as `target`. At most
+    `open_limit` workflows are unfinished at any moment, so that starts cannot run away from a
+    server that is behind with results. Then everything must finish.
     """
 
     target: str
@@ -50,27 +51,37 @@ class Saturate(msgspec.Struct, frozen=True, tag="saturate"):
     open_limit: int
     warm_up_ms: int
     window_ms: int
+    others: tuple[str, ...] = ()
 
 
 class Pace(msgspec.Struct, frozen=True, tag="pace"):
-    """Start `count` one-task workflows at an even pace; answered by Latencies."""
+    """Start `count` one-task workflows at an even pace; answered by Latencies.
+
+    `worker_target` = the server that the worker is connected to, where it is another one.
+    """
 
     target: str
     shape: Shape
     interval_ms: int
     warm_up_count: int
     count: int
+    worker_target: str = ""
 
 
 Job = Echo | Saturate | Pace
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """What was finished per second within the window: calls, workflows and their tasks."""
+    """What was finished per second within the window: calls, workflows and their tasks.
+
+    `workflows` and `cpu_s`: finished in all, and the generator's CPU for them.
+    """
 
     calls_per_s: float
     workflows_per_s: float
     tasks_per_s: float
+    workflows: int = 0
+    cpu_s: float = 0
 
 
 class Latencies(msgspec.Struct, frozen=True):

@@ -11,7 +11,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.bench import attacks, bombs, lags, polls, redelivery, sizes, streams, waits
+from tests.bench import (
+    attacks,
+    bombs,
+    lags,
+    polls,
+    redelivery,
+    shared_costs,
+    shared_rates,
+    sizes,
+    streams,
+    waits,
+)
 from tests.bench import plan as loads
 from tests.bench.burning_server import BURNING_EVENT
 from tests.bench.definitions import register
@@ -172,6 +183,17 @@ async def measure_attacks(plan: Plan) -> list[Figure]:
     return await attacks.measure_attacks(PODIUM_COMMAND, plan, load(plan))
 
 
+async def measure_redis_rates(plan: Plan) -> list[Figure]:
+    """Redis beside sqlite, two servers beside one."""
+    return await shared_rates.measure_rates(lambda: podium_server(PODIUM_COMMAND), plan)
+
+
+async def measure_forks(plan: Plan) -> list[Figure]:
+    """Scripts per branch of forks of 100 and 10,000."""
+    del plan
+    return await shared_costs.measure_forks()
+
+
 MEASUREMENTS: Final[dict[str, Measurement]] = {
     "echo": measure_echo,
     "one-task": measure_one_task,
@@ -188,6 +210,17 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
     "streams": measure_streams,
     "polls": measure_polls,
 }
+
+
+OF_REDIS: Final[dict[str, Measurement]] = {
+    "rates": measure_redis_rates,
+    "hop": shared_rates.measure_hop,
+    "scripts": shared_costs.measure_scripts,
+    "forks": measure_forks,
+    "rest": shared_costs.measure_idle,
+    "stored": shared_costs.measure_stored,
+}
+OF_STORE: Final = {"sqlite": MEASUREMENTS, "redis": OF_REDIS}
 
 
 async def rates_of(shape: Shape, plan: Plan) -> tuple[list[Rate], list[Rate]]:

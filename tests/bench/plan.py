@@ -22,6 +22,8 @@ class Plan:
     paced_count: int
     idle_ms: int
     waits_ms: int
+    stored: int
+    """Executions in a store that is not fresh."""
 
 
 # 200 paced starts a round: their p99 is the third slowest, not a single stall of the machine.
@@ -33,6 +35,7 @@ FULL = Plan(
     paced_count=200,
     idle_ms=2_000,
     waits_ms=60_000,
+    stored=1_000_000,
 )
 QUICK = Plan(
     rounds=3,
@@ -42,4 +45,5 @@ QUICK = Plan(
     paced_count=60,
     idle_ms=2_000,
     waits_ms=10_000,
+    stored=10_000,
 )

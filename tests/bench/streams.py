@@ -83,16 +83,18 @@ async def call_ms(server: Server) -> float:
 
 
 @asynccontextmanager
-async def idle_streams(server: Server, *, per_connection: int) -> AsyncIterator[None]:
-    """STREAMS workers with credit that nobody uses; they answer pings."""
+async def idle_streams(
+    server: Server, *, per_connection: int, count: int = STREAMS
+) -> AsyncIterator[None]:
+    """`count` workers with credit that nobody uses; they answer pings."""
     channels = [
         grpc.aio.insecure_channel(server.target, options=[("grpc.use_local_subchannel_pool", 1)])
-        for _ in range(STREAMS // per_connection)
+        for _ in range(count // per_connection)
     ]
     calls: list[Any] = []
     readers: list[asyncio.Task[None]] = []
     try:
-        for number in range(STREAMS):
+        for number in range(count):
             call: Any = worker_pb2_grpc.WorkerServiceStub(
                 channels[number // per_connection]
             ).Connect()

@@ -91,12 +91,12 @@ async def lateness_ms(client: Client) -> float:
 
 async def core_percent(server: Server, window_ms: int) -> float:
     """CPU of the server's process over the window, in percent of one core."""
-    before = cpu_s(server)
+    before = cpu_s(server.process_id)
     await asyncio.sleep(window_ms / 1000)
-    return (cpu_s(server) - before) / window_ms * 1000 * 100
+    return (cpu_s(server.process_id) - before) / window_ms * 1000 * 100
 
 
-def cpu_s(server: Server) -> float:
-    """User and system time so far."""
-    fields = Path(f"/proc/{server.process_id}/stat").read_text().rpartition(")")[2].split()
+def cpu_s(process_id: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * TICK_S

@@ -68,8 +68,9 @@ class OverheardTransport(GrpcTransport):
         super().__init__(target)
         self._overheard = overheard
 
-    async def connect(self) -> Connection:
-        return OverheardConnection(await super().connect(), self._overheard)
+    async def connect(self, *, elsewhere: bool = False) -> Connection:
+        connection = await super().connect(elsewhere=elsewhere)
+        return OverheardConnection(connection, self._overheard)
 
 
 class OverheardConnection:

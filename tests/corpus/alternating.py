@@ -164,7 +164,7 @@ class Pair:
             patch.object(bootstrap, "Registry", one_registry),
             patch.object(bootstrap, "Runtime", TurningRuntime),
         ):
-            self._servers = [bootstrap.Server(settings) for _ in range(SERVERS)]
+            self._servers = [bootstrap.Server(settings, supervised=False) for _ in range(SERVERS)]
 
     async def start(self) -> list[str]:
         """Answers the places of gRPC."""
@@ -200,9 +200,9 @@ async def serve(settings: Settings) -> None:
     print(json.dumps(counted), file=sys.stderr)
 
 
-def run(settings: Settings, origins: object = None) -> None:
+def run(settings: Settings, origins: object = None, *, supervised: bool = False) -> None:
     """In place of bootstrap.run."""
-    del origins
+    del origins, supervised
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings))
 

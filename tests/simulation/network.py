@@ -179,7 +179,8 @@ class SimTransport:
         self._name = name
         self.wires: list[Wire] = []
 
-    async def connect(self) -> WorkerEnd:
+    async def connect(self, *, elsewhere: bool = False) -> WorkerEnd:
+        del elsewhere  # every server is as likely as any
         await asyncio.sleep(self._random.uniform(0, self._scene.swarm.latency_ms_max) / 1000)
         node = self._nodes.some(self._random)
         if node is None:

@@ -50,6 +50,11 @@ class Node:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
+    @property
+    def process_id(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def ask(self, *command: str | int) -> Any:
         """The answer to one command."""
         with Redis(port=self.port, protocol=2) as client:

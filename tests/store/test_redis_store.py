@@ -89,9 +89,16 @@ async def test_a_cluster_without_all_slots_is_refused(tmp_path: Path) -> None:
 
 async def test_a_store_of_a_newer_podium_is_refused(tmp_path: Path) -> None:
     with one_node(tmp_path) as node:
-        node.ask("SET", "podium:{reg}format", 2)
+        node.ask("SET", "podium:{reg}format", 3)
         words = await refused(node.url)
-    assert "expected a store of format 1 or older, found 2" in words
+    assert "expected a store of format 2 or older, found 3" in words
+
+
+async def test_a_store_from_before_any_release_is_refused(tmp_path: Path) -> None:
+    with one_node(tmp_path) as node:
+        node.ask("SET", "podium:{reg}format", 1)
+        words = await refused(node.url)
+    assert "expected a store of format 2 or later, found 1" in words
 
 
 async def test_full_memory_writes_nothing_and_goes_on_with_space(tmp_path: Path) -> None:

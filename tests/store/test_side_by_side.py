@@ -257,11 +257,11 @@ class SideBySide(RuleBasedStateMachine):
         partition = partition_of(workflow_id)
         self.both(lambda store: store.outbox_done(partition, server, [sequence]))
 
-    @rule(server=servers)
-    def heartbeat(self, server: str) -> None:
+    @rule(server=servers, concerns=st.integers(0, 3))
+    def heartbeat(self, server: str, concerns: int) -> None:
         async def beat(store: Store) -> object:
-            answer = await store.heartbeat(server)
-            return answer.now_ms, set(answer.members)
+            answer = await store.heartbeat(server, concerns)
+            return answer.now_ms, set(answer.members), answer.concerns[server]
 
         self.both(beat)
 

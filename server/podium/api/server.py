@@ -69,6 +69,9 @@ if TYPE_CHECKING:
     from podium.app.services import Services
 
 METADATA_BYTES_MAX: Final = 16 * 1024
+ALONE: Final = (("grpc.so_reuseport", 0),)
+SHARED: Final = (("grpc.so_reuseport", 1), ("grpc.max_connection_age_ms", 300_000))
+"""A connection stays with the process that took it: clients are asked for a new one at times."""
 DESCRIPTORS: Final = (
     *(
         service
@@ -98,18 +101,20 @@ def build_server(  # noqa: PLR0913 - all but two by name, each a part that may b
     admission: Admission | None = None,
     counts: CallCounts | None = None,
     access: Access | None = None,
+    shared_port: bool = False,
 ) -> grpc.aio.Server:
     """A server without a port yet; call it in the loop that will serve.
 
     `name` begins the request ids (default: one of this life); `health` is told when to stop;
-    `counts` count the calls; without `access` everybody may call everything.
+    `counts` count the calls; without `access` everybody may call everything; `shared_port` = other
+    processes listen on the port as well.
     """
     admission, health = admission or Admission(), health or Health()
     name, counts = name or services.ids.incarnation(), counts or CallCounts(services.clock.now_us)
     keep_quiet_about_gone_clients()
     server = sturdy_server(
         interceptors=_interceptors(services, name, admission, counts, access),
-        options=_options(admission),
+        options=[*_options(admission), *(SHARED if shared_port else ALONE)],
     )
     register(server, DESCRIPTORS, _handlers(services, worker_service, health, admission))
     worker_pb2_grpc.add_WorkerServiceServicer_to_server(worker_service, server)
@@ -222,7 +227,6 @@ def _interceptors(
 def _options(admission: Admission) -> list[tuple[str, int]]:
     """Why each is as it is: server/README.md, "The edge"."""
     return [
-        ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", admission.message_bytes_max),
         ("grpc.max_send_message_length", admission.message_bytes_max),
         ("grpc.max_metadata_size", METADATA_BYTES_MAX),

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("podium.worker_service")
 STREAMS_MAX: Final = 5_000
 LEAVE_MS: Final = 30_000
+ASKED_MAX: Final = 1_000
+UNEVEN: Final = "this process has more than its share of the streams"
 EXPIRED: Final = "expected valid credentials, found that they expired"
 
 
@@ -87,13 +89,21 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
         self._payload_bytes_limit = payload_bytes_limit
         self._clock = clock
         self._streams_max = streams_max
-        self._hosts: dict[StreamHost, None] = {}
+        self._hosts: dict[StreamHost, str] = {}
+        """With the peer, which is a connection."""
+        self._asked: dict[str, None] = {}
+        """Connections over which a stream was sent away because it was one too many."""
         self.refused_count = 0
         """Streams beyond the maximum."""
 
     @property
     def stream_count(self) -> int:
         return len(self._hosts)
+
+    @property
+    def taking_count(self) -> int:
+        """Streams that take tasks, without those that are about to leave."""
+        return sum(host.taking for host in self._hosts)
 
     def views(self) -> list[StreamView]:
         """The connected workers as they are now."""
@@ -112,7 +122,7 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, text, RETRY_MS)
         link = CallLink(context, self._payload_bytes_limit)
         host = self._connect(link)
-        self._hosts[host] = None
+        self._hosts[host] = context.peer() or ""
         LOG.info("a worker connects", extra={"event": "stream_opened", "session": host.session})
         timers = self._expiry(host)
         try:
@@ -143,6 +153,24 @@ class WorkerService(worker_pb2_grpc.WorkerServiceServicer):
             self._clock.call_later(left_ms, partial(host.go_away, EXPIRED)),
             self._clock.call_later(left_ms + LEAVE_MS, end),
         ]
+
+    def send_away(self, count: int) -> int:
+        """So many streams at most go to other processes on this port, those with the fewest tasks
+        in hand first; answers how many.
+
+        Never those over a connection from which one was sent away before: its client does not make
+        a new one, and would come back again and again.
+        """
+        movable = [
+            host for host, peer in self._hosts.items() if host.taking and peer not in self._asked
+        ]
+        chosen = sorted(movable, key=lambda host: host.in_hand_count)[:count]
+        for host in chosen:
+            self._asked[self._hosts[host]] = None
+            host.go_away(UNEVEN)
+        for forgotten in list(self._asked)[:-ASKED_MAX]:
+            del self._asked[forgotten]
+        return len(chosen)
 
     def go_away_all(self, reason: str, reconnect_after_ms: int = 0) -> None:
         """The server is about to stop: no new tasks, workers go elsewhere."""

@@ -61,6 +61,13 @@ def parser() -> argparse.ArgumentParser:
         "--store", metavar="URL", help="memory://, sqlite:///relative or sqlite:////absolute"
     )
     serving.add_argument(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="server processes on the gRPC port; process k has the HTTP port + k",
+    )
+    serving.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+    serving.add_argument(
         "--insecure",
         action="store_true",
         help="serve without TLS and credentials also where others can reach it",
@@ -91,9 +98,12 @@ def serve(options: argparse.Namespace) -> int:
     http: str | None = options.http
     store: str | None = options.store
     insecure: bool | None = options.insecure or None
+    processes: int | None = options.processes
+    supervised: bool = options.supervised
     given = {
         ("grpc", "listen"): grpc,
         ("grpc", "insecure"): insecure,
+        ("grpc", "processes"): processes,
         ("gateway", "listen"): http,
         ("store", "url"): store,
     }
@@ -107,14 +117,33 @@ def serve(options: argparse.Namespace) -> int:
         print(to_toml(settings))
         return DONE
     quiet_grpc()
-    from podium.bootstrap import CannotServe, run  # noqa: PLC0415 - see above
+    from podium.place import CannotServe  # noqa: PLC0415 - see above
 
     try:
-        run(settings, origins_of(config, overrides=overrides))
+        if settings.grpc.processes > 1 and not supervised:
+            from podium.processes.supervisor import supervise  # noqa: PLC0415 - see above
+
+            return supervise(settings, words_of(options))
+        from podium.bootstrap import run  # noqa: PLC0415 - see above
+
+        run(settings, origins_of(config, overrides=overrides), supervised=supervised)
     except (CannotServe, SettingInvalid) as problem:
         complain(str(problem))
         return WRONG
     return DONE
+
+
+def words_of(options: argparse.Namespace) -> list[str]:
+    """The command line of a supervised process; the supervisor says where it listens."""
+    config: Path | None = options.config
+    store: str | None = options.store
+    return [
+        "serve",
+        *([] if config is None else [str(config)]),
+        *([] if store is None else ["--store", store]),
+        *(["--processes", str(options.processes)] if options.processes else []),
+        *(["--insecure"] if options.insecure else []),
+    ]
 
 
 def make_key(options: argparse.Namespace) -> int:

@@ -39,6 +39,11 @@ ENDS: Final[dict[TaskStatus, Moment]] = {
 
 def raise_events(draft: State) -> Asking[None]:
     """Add what the command that was just decided raises. Nothing else in the draft changes."""
+    if _may_raise(draft):
+        yield from _raise_changed(draft)
+
+
+def _raise_changed(draft: State) -> Asking[None]:
     events = draft.events
     found: dict[str, tuple[TaskRecord | None, TaskRecord]] = {}
     for before, after in [*events.gone_pairs(), *pairs(draft)]:
@@ -54,6 +59,15 @@ def raise_events(draft: State) -> Asking[None]:
                     if hook.moment == moment:
                         yield from raise_event(draft, place, after, hook)
     events.gone.clear()
+
+
+def _may_raise(draft: State) -> bool:
+    """Whether a changed task has hooks. Asked after each of the commands that share a draft, and in
+    a wide dynamic fork, which cannot know beforehand, these are hundreds: nothing is compared yet.
+    """
+    changed = (*draft.tasks.changed.values(), *draft.attempts.changed.values())
+    gone = draft.events.gone or draft.removed
+    return bool(gone) or any(task is not None and task.raises for task in changed)
 
 
 def moments_of(before: TaskRecord | None, after: TaskRecord) -> list[Moment]:

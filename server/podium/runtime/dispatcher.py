@@ -20,6 +20,7 @@ from podium.runtime.clock import spawn
 from podium.runtime.gates import Gates, is_gate
 from podium.runtime.letter import Parked
 from podium.runtime.seats import QueueState, WorkerSeat, free, granted
+from podium.runtime.settles import Settles
 from podium.store.port import Assigned, Release, Settle, StoreError, Waiting
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Dispatcher:
         self._queues: dict[Queue, QueueState] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._pushes: list[Ready] = []
-        self._settles: list[Settle] = []
+        together = store.capabilities.shared
+        self._settles = Settles(clock, self._flush_soon, together=together)
         self._releases: list[tuple[Release, Callable[[], None]]] = []
         self._flushing = False
         self.granted_away: dict[tuple[str, int], str] = {}
@@ -117,6 +119,7 @@ class Dispatcher:
     def stop(self) -> None:
         """Grant nothing more and drop what is under way."""
         self.granting = False
+        self._settles.stop()
         for state in self._queues.values():
             if state.retry is not None:
                 state.retry.cancel()
@@ -126,6 +129,8 @@ class Dispatcher:
     async def withdraw_all(self) -> None:
         """Tell the store that nobody waits here any more (a clean stop)."""
         self.granting = False
+        if settles := self._settles.take_all():
+            await self._store.settle(settles)
         for state in self._queues.values():
             for kind in KINDS:
                 if state.told[kind]:
@@ -142,8 +147,8 @@ class Dispatcher:
 
     def settle(self, slots: Iterable[tuple[str, Queue]]) -> None:
         """Slots are stored that were claimed before: those of executions that have just begun."""
-        self._settles += [Settle(task_id, queue, hold=True) for task_id, queue in slots]
-        self._flush_soon()
+        for task_id, queue in slots:
+            self._settles.put(Settle(task_id, queue, hold=True))
 
     def release(self, release: Release, done: Callable[[], None]) -> None:
         """A limited slot is free; `done` is called when the store knows."""
@@ -179,7 +184,7 @@ class Dispatcher:
         """One trip for everything that gathered; a failing store is asked again."""
         self._flushing = False
         pushes, self._pushes = self._pushes, []
-        settles, self._settles = self._settles, []
+        settles = self._settles.take({each.task_id for each in pushes})
         releases, self._releases = self._releases, []
         while True:
             try:
@@ -253,7 +258,7 @@ class Dispatcher:
         def reply(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
             task = granted(outcome)
             if task is not None and header is not None:
-                self._settle(Settle(task_id, queue, hold=task.limits.limited))
+                self._settles.put(Settle(task_id, queue, hold=task.limits.limited))
                 seat.give(task, header)
             else:
                 self._refused(task_id, queue, outcome)
@@ -270,7 +275,7 @@ class Dispatcher:
             task = granted(outcome)
             if task is not None and header is not None:
                 hold = task.limits.limited
-                self._settle(Settle(assigned.task_id, assigned.queue, hold=hold))
+                self._settles.put(Settle(assigned.task_id, assigned.queue, hold=hold))
                 self.granted_away[task.id, task.lease_epoch] = assigned.server
                 self.bus.assigned(assigned.server, task, header)
             else:
@@ -281,10 +286,6 @@ class Dispatcher:
         command = GrantLease(task_id=assigned.task_id, lease=lease, worker_id="")
         workflow_id = assigned.task_id.rsplit(".", 2)[0]
         self._executor.submit(workflow_id, command, "dispatcher", reply)
-
-    def _settle(self, settle: Settle) -> None:
-        self._settles.append(settle)
-        self._flush_soon()
 
     def _refused(self, task_id: str, queue: Queue, outcome: Outcome | Exception) -> None:
         """The task ended meanwhile, and leaves the queue. So does that of an execution which is

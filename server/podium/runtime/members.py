@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from podium.engine.identity import split_task_id
 from podium.protocol.frame import LeaseName
 from podium.runtime.letter import UnknownExecution
+from podium.runtime.reconciling import Reconciling
 from podium.store.port import PARTITIONS, Settle, StoreError
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ DEAD_MS: Final = 3_000
 SILENT_MS: Final = 2_000
 """A server whose heartbeat fails this long stops granting leases."""
 OUTAGE_REST_MS: Final = 10_000
-RECONCILE_MS: Final = 5_000
-RECONCILE_AGE_MS: Final = 2_000
 DISTRUST_MS: Final = 30_000
 """On a shared store wishes are told again this often: a message about one may have been lost."""
 
@@ -95,13 +94,21 @@ class Members:
         self._beat_ms = 0
         self._failing = False
         self._rest_until_ms = 0
-        self._unknown_held: dict[str, int] = {}
-        self._ended: dict[LeaseName, int] = {}
-        """Leases known here that the store did not hold at the last look, since when."""
-        self._reconciled_ms = 0
+        self._reconciling = Reconciling(
+            store=store,
+            clock=clock,
+            executor=executor,
+            leases=leases,
+            dispatcher=dispatcher,
+            incarnation=incarnation,
+        )
         self._distrusted_ms = clock.now_ms()
         self.on_beat: Callable[[], None] = _nothing
         self.on_silent: Callable[[], None] = _nothing
+        self.concerns: Callable[[], int] = int
+        """How often this server told others something, or may have stored what it could not tell:
+        while no member's number changes, nobody has a lease that it does not know.
+        """
         self.takeovers = 0
 
     @property
@@ -130,13 +137,18 @@ class Members:
             self._dead_since_ms = dict.fromkeys(self._dead_since_ms, now_ms)
 
     async def run(self) -> None:
-        """Beat until cancelled; survives every store failure."""
+        """Beat until cancelled; survives every store failure. Where a beat takes long (a busy loop,
+        a takeover), the next one is not later for that.
+        """
+        spent_ms = 0
         while True:
-            await self._clock.sleep(BEAT_MS)
+            await self._clock.sleep(max(BEAT_MS - spent_ms, 0))
+            began_ms = self._clock.local_ms()
             try:
                 await self._beat()
             except StoreError:
                 self._beat_failed()
+            spent_ms = self._clock.local_ms() - began_ms
 
     async def leave(self) -> None:
         """A clean stop: off the list unless something is left to take over."""
@@ -147,7 +159,7 @@ class Members:
 
     async def _heartbeat(self) -> Heartbeat:
         sent_ms = self._clock.local_ms()
-        beat = await self._store.heartbeat(self._incarnation)
+        beat = await self._store.heartbeat(self._incarnation, self.concerns())
         self._clock.heard(beat.now_ms, sent_ms, self._clock.local_ms())
         self._seen_ms = beat.members
         return beat
@@ -175,9 +187,7 @@ class Members:
             owned = owned_by(self._incarnation, self.live)
             if owned != self.owned:
                 await self._own(owned)
-            if now_ms - self._reconciled_ms >= RECONCILE_MS:
-                self._reconciled_ms = now_ms
-                await self._reconcile()
+            await self._reconciling.where_due((beat.concerns, self.live))
             if now_ms - self._distrusted_ms >= DISTRUST_MS:
                 self._distrusted_ms = now_ms
                 self._dispatcher.distrust()
@@ -195,6 +205,7 @@ class Members:
         if self._failing:
             self._rest_until_ms = now_ms + OUTAGE_REST_MS
         self._failing = False
+        self._reconciling.begin_anew()
         self._dispatcher.granting = True
         self._dispatcher.distrust()
 
@@ -303,51 +314,6 @@ class Members:
             return
         if task.lease.incarnation == incarnation:
             self._leases.lose(LeaseName(task_id, task.lease_epoch))
-
-    async def _reconcile(self) -> None:
-        """Leases stored for this server that it does not know (a lost Assigned): give them back.
-        Leases it knows that are stored no more (a lost Cancel): take them off their workers.
-        """
-        now_ms = self._clock.now_ms()
-        known = self._leases.known()
-        unknown: dict[str, int] = {}
-        held = await self._store.held(range(PARTITIONS), self._incarnation)
-        for task_id in held:
-            await self._look_at(task_id, now_ms, unknown)
-        self._unknown_held = unknown
-        self._cancel_ended(known, frozenset(held), now_ms)
-
-    def _cancel_ended(self, known: Sequence[LeaseName], held: frozenset[str], now_ms: int) -> None:
-        ended: dict[LeaseName, int] = {}
-        for lease in known:
-            if lease.task_id in held:
-                continue
-            since_ms = self._ended.get(lease, now_ms)
-            if now_ms - since_ms < RECONCILE_AGE_MS:
-                ended[lease] = since_ms
-            elif self._leases.holds(lease.task_id, lease.lease_epoch):
-                self._leases.cancel(lease.task_id, lease.lease_epoch, "its lease has ended")
-        self._ended = ended
-
-    async def _look_at(self, task_id: str, now_ms: int, unknown: dict[str, int]) -> None:
-        parts = split_task_id(task_id)
-        assert parts is not None, task_id
-        try:
-            entry = await self._executor.read_task(parts[0], task_id)
-        except UnknownExecution:
-            return
-        task = entry.records.tasks.get(parts[1])
-        if task is None or task.lease is None or task.lease.incarnation != self._incarnation:
-            return
-        if task.id != task_id or self._leases.holds(task_id, task.lease_epoch):
-            return
-        since_ms = self._unknown_held.get(task_id, now_ms)
-        if now_ms - since_ms >= RECONCILE_AGE_MS:
-            self._leases.give_up(task_id, task.lease_epoch)
-            if task.queue is not None:
-                self._dispatcher.backlog_known(task.queue)
-        else:
-            unknown[task_id] = since_ms
 
 
 def _nothing() -> None:

@@ -10,11 +10,13 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from podium.engine.identity import split_task_id
 from podium.model.queue import LeaseKind, Queue
 from podium.runtime.clock import spawn
 from podium.runtime.letter import UnknownExecution
+from podium.store import codec
 from podium.store.port import StoreError
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("podium.bus")
 TAKEN_MAX: Final = 10_000
+CARRIED_BYTES_MAX: Final = 64 * 1024
 
 
 class AssignedMessage(msgspec.Struct, frozen=True, tag="assigned", array_like=True):
@@ -39,6 +42,9 @@ class AssignedMessage(msgspec.Struct, frozen=True, tag="assigned", array_like=Tr
     lease_epoch: int
     queue: Queue
     kind: LeaseKind
+    task: bytes = b""
+    """As stored, with the header; empty where they are large: the receiver reads them."""
+    header: bytes = b""
 
 
 class CancelMessage(msgspec.Struct, frozen=True, tag="cancel", array_like=True):
@@ -92,6 +98,7 @@ class Bus:
         self._tasks: set[asyncio.Task[None]] = set()
         self._taken: OrderedDict[tuple[str, int], None] = OrderedDict()
         """Leases that Assigned named lately: each is handed out once."""
+        self.sent_count = 0
         self.on_changed: Callable[[str], None]
         self.on_registry: Callable[[], None]
 
@@ -105,10 +112,13 @@ class Bus:
 
     def assigned(self, server: str, task: TaskRecord, header: ExecutionHeader) -> None:
         """See dispatcher.Bus."""
-        del header
         assert task.lease is not None, task.id
         assert task.queue is not None, task.id
         message = AssignedMessage(task.id, task.lease_epoch, task.queue, task.lease.kind)
+        if len(task.input.json) <= CARRIED_BYTES_MAX:
+            carried = codec.encode_task(task), codec.encode_header(header)
+            if sum(map(len, carried)) <= CARRIED_BYTES_MAX:
+                message = replace(message, task=carried[0], header=carried[1])
         self._send(server, message)
 
     def backlog(self, server: str, queue: Queue) -> None:
@@ -127,6 +137,7 @@ class Bus:
             self._send(server, RegistryMessage())
 
     def _send(self, server: str, message: Message) -> None:
+        self.sent_count += 1
         spawn(self._tasks, self._publish(server, ENCODER.encode(message)))
 
     async def _publish(self, server: str, message: bytes) -> None:
@@ -165,7 +176,7 @@ class Bus:
             self._leases.give_up(message.task_id, message.lease_epoch)
             return
         try:
-            found = await self._read(message)
+            found = _carried(message) or await self._read(message)
         except (StoreError, UnknownExecution):
             found = None
         if found is None:
@@ -183,3 +194,13 @@ class Bus:
             return None
         current = task.lease_epoch == message.lease_epoch and task.lease is not None
         return (task, entry.header) if current else None
+
+
+def _carried(message: AssignedMessage) -> tuple[TaskRecord, ExecutionHeader] | None:
+    """The hand-out, where it came along in a form that is known here."""
+    if not message.task:
+        return None
+    try:
+        return codec.decode_task(message.task), codec.decode_header(message.header)
+    except codec.StoredFormatUnknown:
+        return None

@@ -211,6 +211,8 @@ class Runtime:
         self.bus.on_registry = self._refresh_soon
         self._registry.on_change = self._tell_registry
         self.members.on_beat = self._beat
+        # What another server must hear of, or may not have heard: see Members.
+        self.members.concerns = lambda: self.bus.sent_count + self.committer.failures
 
     async def start(self, starter: Starter) -> None:
         """Take over what earlier incarnations left, then run. Next: `listening`."""

@@ -120,6 +120,15 @@ class StreamHost:
         self._coupled = False
         """Whether a limit over all queues makes each one's credit depend on the others."""
 
+    @property
+    def taking(self) -> bool:
+        """Whether it would get a task."""
+        return self._protocol.state is State.OPEN and not self._over
+
+    @property
+    def in_hand_count(self) -> int:
+        return len(self._protocol.out)
+
     # Life
 
     async def run(self) -> None:

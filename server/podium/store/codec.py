@@ -242,6 +242,11 @@ def decode_task(value: bytes) -> TaskRecord:
     return TASKS.decode(_body("task", value))
 
 
+def encode_task(task: TaskRecord) -> bytes:
+    """Whole, whatever the size of its payloads; inverse of `decode_task`."""
+    return VERSION + ENCODE(task)
+
+
 def decode_header(value: bytes) -> ExecutionHeader:
     """A header alone. Raises as `decode_records`."""
     return HEADERS.decode(_body(HEADER_FIELD, value))

@@ -34,6 +34,7 @@ class EmbeddedStore(EmbeddedView, ABC):
         super().__init__(now_ms)
         self._watchers: dict[str, dict[str, None]] = {}
         self._subscribers: dict[str, Deliver] = {}
+        self._concerns: dict[str, int] = {}
 
     def rebuild(self, starts: Sequence[Start] = ()) -> None:
         """Make the queues anew from the mirrored truth."""
@@ -267,8 +268,15 @@ class EmbeddedStore(EmbeddedView, ABC):
         if deliver is not None:
             deliver(message)
 
+    def told(self, incarnation: str, concerns: int | None) -> dict[str, int]:
+        """What all members told of their concerns, with this one's."""
+        if concerns is not None:
+            self._concerns[incarnation] = concerns
+        return dict(self._concerns)
+
     def forget_server(self, incarnation: str) -> None:
         """A member that left waits for nothing and watches nothing."""
+        self._concerns.pop(incarnation, None)
         self.queues.forget_server(incarnation)
         for workflow_id in [each for each, by in self._watchers.items() if incarnation in by]:
             watchers = self._watchers[workflow_id]

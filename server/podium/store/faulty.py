@@ -256,8 +256,8 @@ class FaultyStore:
     async def held(self, partitions: Sequence[int], incarnation: str) -> list[str]:
         return await self._call("held", lambda: self._store.held(partitions, incarnation))
 
-    async def heartbeat(self, incarnation: str) -> Heartbeat:
-        return await self._call("heartbeat", lambda: self._store.heartbeat(incarnation))
+    async def heartbeat(self, incarnation: str, concerns: int | None = None) -> Heartbeat:
+        return await self._call("heartbeat", lambda: self._store.heartbeat(incarnation, concerns))
 
     async def forget(self, incarnation: str, seen_ms: int | None = None) -> None:
         await self._call("forget", lambda: self._store.forget(incarnation, seen_ms))

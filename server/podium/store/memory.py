@@ -297,14 +297,14 @@ class MemoryStore(ChangeNotes):
         for incarnation, sequence in done:
             self._outbox[partition].get(incarnation, {}).pop(sequence, None)
 
-    async def heartbeat(self, incarnation: str) -> Heartbeat:
+    async def heartbeat(self, incarnation: str, concerns: int | None = None) -> Heartbeat:
         self.check_open()
         now_ms = self.now_ms()
         self._members[incarnation] = now_ms
         for name in [each for each, kept in self._cached.items() if kept[1] <= now_ms]:
             del self._cached[name]
         self.forget_seen()
-        return Heartbeat(now_ms, dict(self._members))
+        return Heartbeat(now_ms, dict(self._members), self.told(incarnation, concerns))
 
     async def forget(self, incarnation: str, seen_ms: int | None = None) -> None:
         self.check_open()

@@ -215,10 +215,13 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """Members by incarnation → store ms of their last heartbeat (dead ones stay until `forget`)."""
+    """Members by incarnation → store ms of their last heartbeat (dead ones stay until `forget`);
+    `concerns` by incarnation as they told them.
+    """
 
     now_ms: int
     members: dict[str, int]
+    concerns: dict[str, int] = {}
 
 
 class Settle(msgspec.Struct, frozen=True):
@@ -379,7 +382,11 @@ class Store(QueueView, TaskLogs, StartStore, Inspection, AuditTrail, Protocol):
 
     async def held(self, partitions: Sequence[int], incarnation: str) -> list[str]: ...
 
-    async def heartbeat(self, incarnation: str) -> Heartbeat: ...
+    async def heartbeat(self, incarnation: str, concerns: int | None = None) -> Heartbeat:
+        """`concerns` counts what this member did that others may have to look at; None = as told
+        before.
+        """
+        ...
 
     async def forget(self, incarnation: str, seen_ms: int | None = None) -> None:
         """Take a member and its wishes off the list: a clean stop, or nothing of it is left.

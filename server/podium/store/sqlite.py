@@ -335,7 +335,7 @@ class SqliteStore(SqliteBeside):
             rows = [(sequence, incarnation, partition) for sequence in sequences]
             connection.executemany(DROP_EFFECT, rows)
 
-    async def heartbeat(self, incarnation: str) -> Heartbeat:
+    async def heartbeat(self, incarnation: str, concerns: int | None = None) -> Heartbeat:
         """The first of a member is stored; later ones stay in memory, nobody else reads them."""
         await self.prepared()
         now_ms = self.now_ms()
@@ -348,7 +348,7 @@ class SqliteStore(SqliteBeside):
         self._members[incarnation] = now_ms
         self._put_seen()
         self._purge(now_ms)
-        return Heartbeat(now_ms, dict(self._members))
+        return Heartbeat(now_ms, dict(self._members), self.told(incarnation, concerns))
 
     async def forget(self, incarnation: str, seen_ms: int | None = None) -> None:
         await self.prepared()

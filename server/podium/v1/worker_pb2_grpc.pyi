@@ -55,9 +55,11 @@ Shutdown of a worker. Send Drain: credits are void and no new tasks come. Finish
 A half-close without Drain does the same, except that what is still in hand is treated as after a
 broken stream.
 
-Shutdown of a server. GoAway: no new tasks come on this stream. Go on sending results here, open
-another stream (anywhere) after reconnect_after_ms, naming what is in hand, then half-close this
-one. The server ends the stream with UNAVAILABLE when it stops.
+Shutdown of a server, or a server that has more streams than its neighbours on the same port.
+GoAway: no new tasks come on this stream. Go on sending results here, open another stream after
+reconnect_after_ms (anywhere, over a new connection: the same one leads to the same server),
+naming what is in hand, then half-close this one. The server ends the stream with UNAVAILABLE
+when it stops.
 """
 
 from collections import abc as _abc

@@ -82,8 +82,11 @@ class Connection(Protocol):
 class Transport(Protocol):
     """Opens streams."""
 
-    async def connect(self) -> Connection:
-        """A new stream. Raises ConnectionLost; it may also only come with the first frame."""
+    async def connect(self, *, elsewhere: bool = False) -> Connection:
+        """A new stream. Raises ConnectionLost; it may also only come with the first frame.
+
+        `elsewhere` = not the way of the last one, which may lead to the same server again.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -137,8 +140,8 @@ class GrpcConnection:
 
 
 class GrpcTransport:
-    """A channel to one address, and a new one when the files of its credentials change; without
-    credentials there is no encryption.
+    """A channel to one address, and a new one when the files of its credentials change or a stream
+    is to go elsewhere; without credentials there is no encryption.
     """
 
     def __init__(self, address: str, credentials: Credentials | None = None) -> None:
@@ -150,9 +153,9 @@ class GrpcTransport:
         self._channel: grpc.aio.Channel | None = None
         self._former: grpc.aio.Channel | None = None
 
-    async def connect(self) -> Connection:
+    async def connect(self, *, elsewhere: bool = False) -> Connection:
         try:
-            channel = await self._current()
+            channel = await self._current(renew=elsewhere)
             metadata = await self._credentials.metadata()
         except CredentialsUnusable as problem:
             raise ConnectionLost("UNAVAILABLE", str(problem)) from problem
@@ -164,10 +167,10 @@ class GrpcTransport:
             if channel is not None:
                 await channel.close()
 
-    async def _current(self) -> grpc.aio.Channel:
+    async def _current(self, *, renew: bool) -> grpc.aio.Channel:
         """The former channel stays for the stream that may still end on it."""
         state = self._credentials.state()
-        if self._channel is not None and state == self._state:
+        if self._channel is not None and state == self._state and not renew:
             return self._channel
         secret = self._credentials.channel_credentials()
         made = (

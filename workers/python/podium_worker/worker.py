@@ -140,7 +140,7 @@ class Worker:
             if self._session.finished:
                 break
             try:
-                connection = await transport.connect()
+                connection = await transport.connect(elsewhere=former is not None)
             except ConnectionLost as lost:
                 self._failures += 1
                 if lost.permanent:

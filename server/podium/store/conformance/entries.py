@@ -167,6 +167,17 @@ async def members_stay_until_forgotten(subject: Subject) -> None:
     assert set((await store.heartbeat(OTHER)).members) == {OTHER}
 
 
+async def members_tell_how_many_concerns_they_have(subject: Subject) -> None:
+    store = subject.store
+    assert (await store.heartbeat(SERVER)).concerns.get(SERVER, 0) == 0
+    assert (await store.heartbeat(SERVER, 3)).concerns[SERVER] == 3
+    told = (await store.heartbeat(OTHER, 5)).concerns
+    assert (told[SERVER], told[OTHER]) == (3, 5)
+    assert (await store.heartbeat(OTHER)).concerns[OTHER] == 5
+    await store.forget(SERVER)
+    assert SERVER not in (await store.heartbeat(OTHER, 6)).concerns
+
+
 async def watchers_are_named_by_a_commit(subject: Subject) -> None:
     store = subject.store
     await committed(subject, first())

@@ -90,15 +90,20 @@ class Entries(Queues):
             if value == holder
         )
 
-    async def heartbeat(self, incarnation: str) -> Heartbeat:
-        call = self._link.call(BEAT, [self._keys.members], self.now(), incarnation)
+    async def heartbeat(self, incarnation: str, concerns: int | None = None) -> Heartbeat:
+        told = "" if concerns is None else concerns
+        call = self._link.call(BEAT, self._keys.members, self.now(), incarnation, told)
         now_ms, *flat = cast("list[bytes]", await self._link.one(call))
-        members = zip(flat[::2], flat[1::2], strict=True)
-        return Heartbeat(int(now_ms), {name.decode(): int(at_ms) for name, at_ms in members})
+        names = [name.decode() for name in flat[::3]]
+        return Heartbeat(
+            int(now_ms),
+            dict(zip(names, map(int, flat[1::3]), strict=True)),
+            {name: int(count) for name, count in zip(names, flat[2::3], strict=True) if count},
+        )
 
     async def forget(self, incarnation: str, seen_ms: int | None = None) -> None:
         seen = "" if seen_ms is None else seen_ms
-        call = self._link.call(FORGET, [self._keys.members], incarnation, seen)
+        call = self._link.call(FORGET, self._keys.members, incarnation, seen)
         if await self._link.one(call):
             await self.forget_wishes(incarnation)
 

@@ -14,7 +14,7 @@ from podium.store.port import (
     Loaded,
     partition_of,
 )
-from podium.store.redis.scripts import COMMIT, KEEP, REMOVE, TOMBSTONE, UNARCHIVE
+from podium.store.redis.scripts import COMMIT, KEEP, REMOVE, ROWS, TOMBSTONE, UNARCHIVE
 from podium.store.redis.types import TypeNotes
 from podium.store.task_log import LOG_LINES_LIMIT
 
@@ -176,8 +176,7 @@ class Executions(TypeNotes):
 
     async def history(self, workflow_id: str, after: int, limit: int) -> list[bytes]:
         key = self._keys.execution(workflow_id, "y")
-        command = ("ZRANGEBYSCORE", key, f"({after}", "+inf", "LIMIT", 0, limit)
-        rows = cast("list[bytes]", await self._link.one(command))
+        rows = cast("list[bytes]", await self._link.one(self._link.call(ROWS, [key], after, limit)))
         return [row.partition(b"\0")[2] for row in rows]
 
     async def scan(self, partition: int, after: str, limit: int) -> list[str]:

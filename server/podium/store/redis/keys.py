@@ -32,7 +32,7 @@ class Keys:
         self._prefix = prefix
         self._tags = tuple(f"{prefix}{{{number:02x}}}" for number in range(256))
         self.definitions = f"{prefix}{{reg}}"
-        self.members = f"{prefix}{{srv}}alive"
+        self.members = (f"{prefix}{{srv}}alive", f"{prefix}{{srv}}concerns")
 
     def partition(self, number: int, name: str) -> str:
         """`due`, `ready`, `slot`, `held`, `ob`, `open`, `ids`, `out`, `outn`, `arcs` or `chg` of a

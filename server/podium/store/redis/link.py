@@ -92,6 +92,10 @@ CONNECTIONS_MAX: Final = 64
 FLIGHTS_MAX: Final = 4
 """Pipelines under way at once: a large answer does not hold up the others."""
 GROUP_CALLS_MAX: Final = 256
+PART_MAX: Final = 500
+"""Commands of one call that travel together: a wide fork's 10,000 would hold up the loop and the
+node for seconds, heartbeats too.
+"""
 
 
 class Link:
@@ -163,9 +167,14 @@ class Link:
         return answer
 
     async def send(self, commands: Sequence[Command]) -> list[object]:
-        """Answers in order. All of them were tried; raises where one has none."""
+        """Answers in order. Raises where one has none; then all of them were tried, or of many all
+        up to the part with that one.
+        """
         if not commands:
             return []
+        if len(commands) > PART_MAX:
+            parts = [commands[at : at + PART_MAX] for at in range(0, len(commands), PART_MAX)]
+            return [answer for part in parts for answer in await self.send(part)]
         self.scripts_count += sum(each[0] in SCRIPTS for each in commands)
         answered: Future[list[object]] = asyncio.get_running_loop().create_future()
         self._waiting.append((commands, answered))

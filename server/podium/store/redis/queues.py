@@ -111,17 +111,17 @@ class Queues(TypeNotes):
 
     async def settle(self, settles: Sequence[Settle]) -> None:
         """A slot that was released meanwhile is not kept: its partition is asked afterwards."""
-        commands = [
-            self._link.call(
-                SETTLE,
-                self._flights(each.queue),
-                each.task_id,
-                "1" if each.hold else "0",
-                self._claimants.pop(each.task_id, ""),
-            )
-            for each in settles
-        ]
-        await self._link.send(commands)
+        by_type: dict[str, list[str]] = {}
+        for each in settles:
+            claimant = self._claimants.pop(each.task_id, "")
+            told = by_type.setdefault(each.queue.task_type, [])
+            told += (each.task_id, "1" if each.hold else "0", claimant)
+        await self._link.send(
+            [
+                self._link.call(SETTLE, self._flights(Queue(task_type)), *told)
+                for task_type, told in by_type.items()
+            ]
+        )
         held = [each for each in settles if each.hold]
         present = await self._link.send([self._slot(each.task_id) for each in held])
         await self._link.send(

@@ -32,6 +32,7 @@ TOMBSTONE: Final = _script("tombstone")
 UNARCHIVE: Final = _script("unarchive")
 INDEXED: Final = _script("indexed")
 KEEP: Final = _script("keep")
+ROWS: Final = _script("rows")
 PUSH: Final = _script("push", queue=True)
 ADMIT: Final = _script("admit", queue=True)
 WANT: Final = _script("want", queue=True)
@@ -58,6 +59,7 @@ ALL: Final = (
     UNARCHIVE,
     INDEXED,
     KEEP,
+    ROWS,
     PUSH,
     ADMIT,
     WANT,

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from podium.store.redis.link import Info, Link
 
 LOG: Final = logging.getLogger("podium.store.redis")
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Rises when older servers could not read what is written."""
+FORMAT_MIN: Final = 2
+"""1 kept histories as sorted sets, which took twice the memory."""
 VERSION_MIN: Final = (6, 2)
 UNSURE: Final = {"event": "store_unsure"}
 
@@ -38,6 +40,11 @@ async def inspect(link: Link, keys: Keys, *, volatile_allowed: bool) -> None:
         raise StoreUnavailable(
             f"expected a store of format {FORMAT} or older, found {found}: a newer Podium made it."
             " Start that version or a newer one"
+        )
+    if found < FORMAT_MIN:
+        raise StoreUnavailable(
+            f"expected a store of format {FORMAT_MIN} or later, found {found}: a Podium before any"
+            " release made it, and this one cannot read it. Use another Redis, database or prefix"
         )
 
 

@@ -122,10 +122,10 @@ each_chunk(section(3), function(first, last)
   end
 end)
 if ARGV[7] ~= '' then
-  redis.call('ZADD', KEYS[2], ARGV[7], ARGV[8])
-  local kept = tonumber(ARGV[7]) - tonumber(ARGV[6])
-  if kept > 0 then
-    redis.call('ZREMRANGEBYSCORE', KEYS[2], string.format('%.0f', kept), string.format('%.0f', kept))
+  redis.call('RPUSH', KEYS[2], ARGV[8])
+  local over = tonumber(ARGV[7]) - tonumber(ARGV[6])
+  while over > 0 and tonumber(string.match(redis.call('LINDEX', KEYS[2], 0), '^%d+')) <= over do
+    redis.call('LPOP', KEYS[2])
   end
 end
 return {'stored', version, unpack(redis.call('SMEMBERS', KEYS[11]))}
