@@ -12,6 +12,9 @@ GRPCURL_PACKAGE := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4
 HELM := $(VENV)/.helm
 HELM_PACKAGE := helm.sh/helm/v3/cmd/helm@v3.14.4
 GO_WORKER := tests/stubs/go
+JAVA := $(VENV)/.java
+JAVA_CLIENT := tests/stubs/java
+JAVA_JARS := $(VENV)/java
 
 # Arguments of single targets
 SEEDS ?= 200
@@ -27,7 +30,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test check gen gen-check fmt lint types arch tidy facts cover \
-	sim sim-planted nestings chaos bench attack fuzz wheel-check lock clean go grpcurl helm
+	sim sim-planted nestings chaos bench attack fuzz wheel-check lock clean go grpcurl helm java
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,6 +98,19 @@ helm: $(HELM) ## Build Helm into .venv
 
 $(HELM): $(GO)
 	GOFLAGS= GOBIN=$(abspath $(BIN)) $(BIN)/go install $(HELM_PACKAGE)
+	@touch $@
+
+java: $(JAVA) ## Bring Conductor's Java client and this machine's Java to .venv
+
+# All of it is there before the links are, by which tests/parts.py tells that it is.
+$(JAVA): $(JAVA_CLIENT)/pom.xml | $(READY)
+	@rm -rf $(BIN)/java $(BIN)/javac $(JAVA_JARS)
+	@command -v java javac mvn >/dev/null && javac --release 17 --version >/dev/null 2>&1 || { \
+		echo "Java 17 or later with Maven: apt-get install -y openjdk-17-jdk-headless maven" >&2; exit 1; }
+	mvn --quiet --batch-mode --strict-checksums --file $< dependency:copy-dependencies \
+		-DoutputDirectory=$(abspath $(JAVA_JARS))
+	@ln -s "$$(command -v java)" $(BIN)/java
+	@ln -s "$$(command -v javac)" $(BIN)/javac
 	@touch $@
 
 # --- Use -----------------------------------------------------------------------------------------

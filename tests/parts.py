@@ -38,6 +38,7 @@ PARTS = {
     "go": Part((f"{BIN}/go", "version"), "make go"),
     "grpcurl": Part((f"{BIN}/grpcurl", "-version"), "make grpcurl"),
     "helm": Part((f"{BIN}/helm", "version"), "make helm"),
+    "java": Part((f"{BIN}/javac", "-version"), "make java"),
 }
 PROBE_S_MAX = 10
 

@@ -9,7 +9,9 @@ import grpc
 import grpc.aio
 import pytest
 
+from podium.api.load import MAILBOX_BYTES_MAX
 from podium.app.start import StartWorkflow
+from podium.runtime.executor import Executor
 from podium.v1 import admin_pb2 as admin
 from podium.v1 import workflow_pb2 as pb
 from podium.v1 import workflow_pb2_grpc
@@ -182,6 +184,31 @@ async def test_a_client_that_goes_away_harms_no_other(
         assert names_or_codes(await answered(other)) == ["started"]
         other.cancel()
     assert caplog.text == ""
+
+
+async def test_items_are_refused_while_starts_are_shed_and_the_stream_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Edge() as edge:
+        await registered(edge, one_task())
+        stream = edge.podium.StreamStarts()
+        # Given a stream that was let in, and then more that waits than there may be
+        await stream.write(batch("one"))
+        assert names_or_codes(await answered(stream)) == ["started"]
+        monkeypatch.setattr(Executor, "bytes_waiting", MAILBOX_BYTES_MAX + 1)
+        await stream.write(batch("one", "one", "absent"))
+        # Then each item is refused
+        shed = await answered(stream)
+        assert names_or_codes(shed) == [8, 8, 8]
+        assert "of commands that wait" in shed[0].error.message
+        assert shed[0].error.message.endswith("; nothing was started")
+        # And what comes when less waits is started
+        monkeypatch.undo()
+        await stream.write(batch("one"))
+        await stream.done_writing()
+        assert names_or_codes(await answered(stream)) == ["started"]
+        assert await ended(stream) == ("OK", "")
+        assert len(edge.store.executions) == 2
 
 
 async def test_an_idle_stream_is_told_that_the_server_stops() -> None:

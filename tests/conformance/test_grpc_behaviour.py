@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 HERE: Final = "tests/conformance/test_grpc_behaviour.py::"
 GUARD: Final = "tests/api/test_guard.py::"
 REFLECTION: Final = "tests/e2e/test_reflection.py::"
-WIRE: Final = "tests/wire/test_conductor_wire.py::"
+JAVA: Final = "tests/stubs/test_java_client.py::"
 ROWS: Final = {
     "whole numbers in what is read": f"{HERE}test_whole_numbers_of_every_kind_of_task_are_read",
     "an empty Poll": f"{HERE}test_an_empty_poll_is_ok_without_a_task",
@@ -47,7 +47,7 @@ ROWS: Final = {
     "inputTemplate": f"{HERE}test_an_input_template_fills_an_empty_input",
     "details of INTERNAL": f"{GUARD}test_no_word_of_a_fault_reaches_the_client",
     "reflection and health": f"{REFLECTION}test_the_services_are_listed_and_serving",
-    "clients in the field": f"{WIRE}test_services_are_those_of_the_contract",
+    "clients in the field": f"{JAVA}test_the_java_client_of_conductor_works_unchanged",
 }
 
 

@@ -1,4 +1,4 @@
-"""Makes the two stub workers runnable in a folder: stubs by protoc, the Go one compiled."""
+"""Makes the programs here runnable in a folder: stubs by protoc, those of Go and Java compiled."""
 
 from __future__ import annotations
 
@@ -44,6 +44,25 @@ def go_worker(folder: Path) -> tuple[list[str], dict[str, str]]:
     go(folder, "vet", ".")
     go(folder, "build", "-trimpath", "-o", "bin/worker", ".")
     return [str(folder / "bin/worker")], {}
+
+
+def java_client(folder: Path) -> list[str]:
+    """The command of the program that uses Conductor's client; needs the part java."""
+    libraries = f"{BIN.parent}/java/*"
+    lint = "-Xlint:all,-try,-classfile,-path"
+    done = subprocess.run(
+        [
+            *(str(BIN / "javac"), "-proc:none", lint, "-Werror", "-encoding", "UTF-8"),
+            *("--release", "17", "-cp", libraries, "-d", str(folder)),
+            *map(str, sorted(Path(__file__).with_name("java").glob("*.java"))),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return [str(BIN / "java"), "-cp", f"{libraries}:{folder}", "Main"]
 
 
 def generate(*outputs: str) -> None:

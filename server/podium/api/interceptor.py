@@ -235,10 +235,8 @@ class Guard(grpc.aio.ServerInterceptor):
             with self.waits.through(limits.waits_max, "waiting calls"):
                 yield
         else:
-            if method in START_METHODS and (found := self._load.overload()) is not None:
-                self.counts.refused.add("overload")
-                text = f"{found}; nothing was started"
-                raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, text, RETRY_MS)
+            if method in START_METHODS:
+                self._load.admit_start()
             reserve = 0 if method in RESULT_METHODS else limits.calls_reserve
             with self.calls.through(limits.calls_max - reserve, "calls"):
                 yield

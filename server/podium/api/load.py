@@ -9,6 +9,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+import grpc
+
+from podium.api.errors import Refused
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,7 +24,9 @@ MAILBOX_BYTES_MAX: Final = 256 * 1024 * 1024
 
 
 class Load:
-    """Of one server. `mailbox_bytes` tells what waits to be decided and stored."""
+    """Of one server. `mailbox_bytes` tells what waits to be decided and stored; `shed` is told of
+    each refusal.
+    """
 
     def __init__(
         self,
@@ -28,13 +34,22 @@ class Load:
         now_ms: Callable[[], int],
         mailbox_bytes: Callable[[], int] = lambda: 0,
         mailbox_bytes_max: int = MAILBOX_BYTES_MAX,
+        shed: Callable[[], None] = lambda: None,
     ) -> None:
         self._now_ms = now_ms
         self._mailbox_bytes = mailbox_bytes
         self._mailbox_bytes_max = mailbox_bytes_max
+        self._shed = shed
         self._asked_ms: int | None = None
         self._lag_ms = 0
         self._known_ms = 0
+
+    def admit_start(self) -> None:
+        """Raises Refused where starts are shed."""
+        if (found := self.overload()) is not None:
+            self._shed()
+            text = f"{found}; nothing was started"
+            raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, text, RETRY_MS)
 
     def overload(self) -> str | None:
         """What is too much, as "expected ..., found ..."; None where starts may come."""

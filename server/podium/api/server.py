@@ -111,19 +111,27 @@ def build_server(  # noqa: PLR0913 - all but two by name, each a part that may b
     """
     admission, health = admission or Admission(), health or Health()
     name, counts = name or services.ids.incarnation(), counts or CallCounts(services.clock.now_us)
+    access = access or Access(None, now_ms=services.clock.now_ms)
+    load = _load(services, admission, counts)
+    streams = StartStreams(health.stopping, load.admit_start)
+    guard = Guard(name, admission, counts, access=access, load=load)
     keep_quiet_about_gone_clients()
     server = sturdy_server(
-        interceptors=_interceptors(services, name, admission, counts, access),
+        interceptors=[guard, _auditor(services, access)],
         options=[*_options(admission), *(SHARED if shared_port else ALONE)],
     )
-    register(server, DESCRIPTORS, _handlers(services, worker_service, health, admission))
+    register(server, DESCRIPTORS, _handlers(services, worker_service, health, admission, streams))
     worker_pb2_grpc.add_WorkerServiceServicer_to_server(worker_service, server)
     add_reflection(server, SERVICES)
     return server
 
 
 def _handlers(
-    services: Services, workers: WorkerService, health: Health, admission: Admission
+    services: Services,
+    workers: WorkerService,
+    health: Health,
+    admission: Admission,
+    streams: StartStreams,
 ) -> tuple[grpc.GenericRpcHandler, ...]:
     """Of all services but the worker stream."""
     starts, executions = StartWorkflow(services), Executions(services)
@@ -150,7 +158,7 @@ def _handlers(
             starts=starts,
             executions=executions,
             removal=removal,
-            streams=StartStreams(health.stopping),
+            streams=streams,
             execute=execute_calls(services, starts),
             lists=ListCalls(Listing(services)),
         ).handler(),
@@ -203,25 +211,21 @@ def calling() -> str:
     return f"{principal.kind} {principal.name}" if principal.name else principal.kind
 
 
-def _interceptors(
-    services: Services,
-    name: str,
-    admission: Admission,
-    counts: CallCounts,
-    access: Access | None,
-) -> list[grpc.aio.ServerInterceptor]:
-    """The guard, and within it the audit, which hears of refused calls as well."""
-    now_ms, executor = services.clock.now_ms, services.executor
-    access = access or Access(None, now_ms=now_ms)
-    auditor = Auditor(services.runtime.audit, services.clock, calling)
-    access.on_refused = auditor.refused
-    load = Load(
-        now_ms=now_ms,
+def _load(services: Services, admission: Admission, counts: CallCounts) -> Load:
+    executor = services.executor
+    return Load(
+        now_ms=services.clock.now_ms,
         mailbox_bytes=lambda: executor.bytes_waiting,
         mailbox_bytes_max=admission.mailbox_bytes_max,
+        shed=lambda: counts.refused.add("overload"),
     )
-    name = name or services.ids.incarnation()
-    return [Guard(name, admission, counts, access=access, load=load), auditor]
+
+
+def _auditor(services: Services, access: Access) -> Auditor:
+    """Hears of refused calls as well."""
+    auditor = Auditor(services.runtime.audit, services.clock, calling)
+    access.on_refused = auditor.refused
+    return auditor
 
 
 def _options(admission: Admission) -> list[tuple[str, int]]:

@@ -58,6 +58,12 @@ def check_count(place: str, items: Sequence[pb.StartItem]) -> None:
         raise ValueUnsound(f"{place}: expected 1 to {ITEMS_MAX}, found {len(items)}")
 
 
+def refused_results(error: Exception, items: Sequence[pb.StartItem]) -> list[pb.StartResult]:
+    """The same refusal for each."""
+    code, message = item_status("items", error)
+    return [pb.StartResult(error=pb.StartError(code=code, message=message)) for _ in items]
+
+
 def start_request_of(
     place: str, item: pb.StartItem, definition: WorkflowDef | None = None
 ) -> StartRequest:

@@ -2,7 +2,8 @@
 
 A place is taken before a batch is read and given back when its answer is written, so a stream holds
 BATCHES_MAX of them, whatever its client does. A batch that was read is always answered, also where
-a later one is refused or the server stops: what has no answer then was not started.
+a later one is refused or the server stops: what has no answer then was not started. A batch that
+comes while starts are shed is answered with a refusal of each item, and the stream goes on.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from podium.api.errors import Refused
-from podium.api.start_items import check_count
+from podium.api.start_items import check_count, refused_results
 from podium.api.value import ValueUnsound
 from podium.v1 import workflow_pb2 as pb
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from podium.api.start_items import StartItems
 
     Context: TypeAlias = grpc.aio.ServicerContext[pb.StreamStartsRequest, pb.StreamStartsResponse]
@@ -35,19 +38,28 @@ class StartStreams:
     answered.
     """
 
-    def __init__(self, stopping: asyncio.Event) -> None:
+    def __init__(self, stopping: asyncio.Event, admit: Callable[[], None]) -> None:
         self._stopping = stopping
+        self._admit = admit
+        """Raises Refused where starts are shed."""
 
     async def serve(self, items: StartItems, context: Context) -> None:
         """One stream. Raises ValueUnsound, Refused."""
-        await _Stream(items, context, self._stopping).run()
+        await _Stream(items, context, self._stopping, self._admit).run()
 
 
 class _Stream:
-    def __init__(self, items: StartItems, context: Context, stopping: asyncio.Event) -> None:
+    def __init__(
+        self,
+        items: StartItems,
+        context: Context,
+        stopping: asyncio.Event,
+        admit: Callable[[], None],
+    ) -> None:
         self._items = items
         self._context = context
         self._stopping = stopping
+        self._admit = admit
         self._places = asyncio.Semaphore(BATCHES_MAX)
         self._batches = asyncio.Queue["Started | Exception | None"]()
         """Those that were read, in order; then why no more are read (None = half-closed)."""
@@ -84,7 +96,14 @@ class _Stream:
             if batch is grpc.aio.EOF:
                 return
             check_count(f"batch {number}: items", batch.items)
-            self._batches.put_nowait(group.create_task(self._items.start_all(batch.items)))
+            self._batches.put_nowait(group.create_task(self._start(batch)))
+
+    async def _start(self, batch: pb.StreamStartsRequest) -> list[pb.StartResult]:
+        try:
+            self._admit()
+        except Refused as refused:
+            return refused_results(refused, batch.items)
+        return await self._items.start_all(batch.items)
 
     async def _stop(self, reading: asyncio.Task[None]) -> None:
         await self._stopping.wait()

@@ -57,7 +57,9 @@ class WorkflowServiceStub:
     stream. A client that keeps a few batches unanswered keeps the server busy over any round trip,
     and knows after a break that only those are in doubt. The server decides at most 4 batches of a
     stream at once, and reads on only when the oldest of them is answered: what it holds is
-    bounded, and the transport holds back a client that is faster.
+    bounded, and the transport holds back a client that is faster. A batch that comes while the
+    server is overloaded is answered with RESOURCE_EXHAUSTED for each item, and the stream goes on:
+    send it again a second later.
 
     Status codes:
     - OK: the client half-closed, and every batch is answered.
@@ -320,7 +322,9 @@ class WorkflowServiceAsyncStub(WorkflowServiceStub):
     stream. A client that keeps a few batches unanswered keeps the server busy over any round trip,
     and knows after a break that only those are in doubt. The server decides at most 4 batches of a
     stream at once, and reads on only when the oldest of them is answered: what it holds is
-    bounded, and the transport holds back a client that is faster.
+    bounded, and the transport holds back a client that is faster. A batch that comes while the
+    server is overloaded is answered with RESOURCE_EXHAUSTED for each item, and the stream goes on:
+    send it again a second later.
 
     Status codes:
     - OK: the client half-closed, and every batch is answered.
@@ -592,7 +596,9 @@ class WorkflowServiceServicer(metaclass=_abc_1.ABCMeta):
         stream. A client that keeps a few batches unanswered keeps the server busy over any round trip,
         and knows after a break that only those are in doubt. The server decides at most 4 batches of a
         stream at once, and reads on only when the oldest of them is answered: what it holds is
-        bounded, and the transport holds back a client that is faster.
+        bounded, and the transport holds back a client that is faster. A batch that comes while the
+        server is overloaded is answered with RESOURCE_EXHAUSTED for each item, and the stream goes on:
+        send it again a second later.
 
         Status codes:
         - OK: the client half-closed, and every batch is answered.
