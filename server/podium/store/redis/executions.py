@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from podium.store.port import Commit, CommitResult, Idempotency
+    from podium.store.redis.clients import Argument, Command
     from podium.store.redis.keys import Keys
-    from podium.store.redis.link import Argument, Command, Link
+    from podium.store.redis.link import Link
 
 ENCODE: Final = msgspec.msgpack.Encoder().encode
 BETWEEN: Final = "\0"

@@ -14,8 +14,9 @@ from redis import exceptions
 from podium.store.port import StoreUnavailable
 
 if TYPE_CHECKING:
+    from podium.store.redis.clients import Info
     from podium.store.redis.keys import Keys
-    from podium.store.redis.link import Info, Link
+    from podium.store.redis.link import Link
 
 LOG: Final = logging.getLogger("podium.store.redis")
 FORMAT: Final = 2
