@@ -32,6 +32,14 @@ class Pipeline(Protocol):
     async def execute(self, *, raise_on_error: bool) -> list[object]: ...
 
 
+class ClusterPipeline(Protocol):
+    """As Pipeline, with each command's node named."""
+
+    def execute_command(self, *command: Argument, target_nodes: ClusterNode) -> object: ...
+
+    async def execute(self, *, raise_on_error: bool, allow_redirections: bool) -> list[object]: ...
+
+
 class Client(Protocol):
     """What is used of each of redis-py's clients."""
 
@@ -51,7 +59,9 @@ class ClusterClient(Client, Protocol):
 
     def get_random_node(self) -> ClusterNode: ...
 
-    async def info(self, *, target_nodes: ClusterNode) -> Info: ...
+    def get_node_from_key(self, key: str) -> ClusterNode: ...
+
+    async def execute_command(self, *command: Argument, target_nodes: ClusterNode) -> object: ...
 
 
 class Subscription(Protocol):

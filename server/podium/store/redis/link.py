@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 from redis import exceptions
 
-from podium.store.port import StoreError, StoreFull, StoreUnavailable
+from podium.store.port import StoreError, StoreFull, StoreUnavailable, Unreplicated
 from podium.store.redis.clients import clients_of, node_client
+from podium.store.redis.durability import LOCAL, SCRIPTS, kept_by_cluster, kept_by_one
 from podium.store.redis.scripts import ALL
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 
     from podium.store.redis.address import Address, Kind
     from podium.store.redis.clients import Client, ClusterClient, Command, Info
+    from podium.store.redis.durability import Durability
     from podium.store.redis.scripts import Script
 
 
 NO_ANSWER: Final = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
-SCRIPTS: Final = frozenset({"EVAL", "EVALSHA"})
+GONE: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.MovedError)
+"""Answers after which a cluster's nodes are looked for anew."""
 FLIGHTS_MAX: Final = 4
 """Pipelines under way at once: a large answer does not hold up the others."""
 GROUP_CALLS_MAX: Final = 256
@@ -38,11 +41,23 @@ node for seconds, heartbeats too.
 """
 
 
+class Lane:
+    """Calls that may travel together. Those that wait for replicas have a lane of their own: a
+    stalled replica holds up no heartbeat.
+    """
+
+    def __init__(self, *, kept: bool) -> None:
+        self.kept = kept
+        self.waiting: list[tuple[Sequence[Command], Future[list[object]]]] = []
+        self.flying = 0
+
+
 class Link:
     """One server's connections."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, durability: Durability = LOCAL) -> None:
         self._address = address
+        self._durability = durability
         self._cluster = address.kind == "cluster"
         self._by_text = address.kind == "dynomite"
         self._texts = {each.digest: each.text for each in ALL}
@@ -50,8 +65,7 @@ class Link:
         self._others: list[Client] = []
         self.scripts_count = 0
         """Scripts sent, for tests and metrics."""
-        self._waiting: list[tuple[Sequence[Command], Future[list[object]]]] = []
-        self._flying = 0
+        self._plain, self._kept = Lane(kept=False), Lane(kept=True)
         self._flights: set[asyncio.Task[None]] = set()
 
     @property
@@ -69,13 +83,19 @@ class Link:
     def kind(self) -> Kind:
         return self._address.kind
 
-    async def info(self) -> list[tuple[str, Info]]:
+    @property
+    def shown(self) -> str:
+        return self._address.shown
+
+    async def told(self, *command: str) -> list[tuple[str, Info]]:
         """What each node that takes writes tells of itself, by its place."""
         if self._cluster:
             client = cast("ClusterClient", self._client)
             nodes = client.get_primaries()
-            return [(each.name, await client.info(target_nodes=each)) for each in nodes]
-        return [(self._address.shown, cast("Info", await self.one(("INFO",))))]
+            answers = [await client.execute_command(*command, target_nodes=each) for each in nodes]
+            names = [each.name for each in nodes]
+            return list(zip(names, cast("list[Info]", answers), strict=True))
+        return [(self.shown, cast("Info", await self.one(command)))]
 
     async def open(self) -> None:
         """Raises StoreUnavailable."""
@@ -102,23 +122,26 @@ class Link:
             return ("EVAL", script.text, len(keys), *keys, *arguments)
         return ("EVALSHA", script.digest, len(keys), *keys, *arguments)
 
-    async def one(self, command: Command) -> object:
-        (answer,) = await self.send((command,))
+    async def one(self, command: Command, *, kept: bool = False) -> object:
+        (answer,) = await self.send((command,), kept=kept)
         return answer
 
-    async def send(self, commands: Sequence[Command]) -> list[object]:
+    async def send(self, commands: Sequence[Command], *, kept: bool = False) -> list[object]:
         """Answers in order. Raises where one has none; then all of them were tried, or of many all
         up to the part with that one.
+
+        `kept` = with the durability that is set: what they wrote, and what they found.
         """
         if not commands:
             return []
         if len(commands) > PART_MAX:
             parts = [commands[at : at + PART_MAX] for at in range(0, len(commands), PART_MAX)]
-            return [answer for part in parts for answer in await self.send(part)]
+            return [answer for part in parts for answer in await self.send(part, kept=kept)]
         self.scripts_count += sum(each[0] in SCRIPTS for each in commands)
         answered: Future[list[object]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((commands, answered))
-        self._take_off()
+        lane = self._kept if kept and self._durability.level == "replica" else self._plain
+        lane.waiting.append((commands, answered))
+        self._take_off(lane)
         answers = await answered
         again = [
             place
@@ -126,7 +149,7 @@ class Link:
             if isinstance(answer, exceptions.NoScriptError)
         ]
         if again:
-            texts = await self._answers([self._with_text(commands[place]) for place in again])
+            texts = await self._answers([self._with_text(commands[place]) for place in again], lane)
             for place, answer in zip(again, texts, strict=True):
                 answers[place] = answer
         for answer in answers:
@@ -134,22 +157,22 @@ class Link:
                 raise _told(answer)
         return answers
 
-    def _take_off(self) -> None:
+    def _take_off(self, lane: Lane) -> None:
         """What waits at the end of this loop turn travels together, FLIGHTS_MAX times at once."""
-        if self._waiting and self._flying < FLIGHTS_MAX:
-            self._flying += 1
-            flight = asyncio.get_running_loop().create_task(self._fly())
+        if lane.waiting and lane.flying < FLIGHTS_MAX:
+            lane.flying += 1
+            flight = asyncio.get_running_loop().create_task(self._fly(lane))
             self._flights.add(flight)
             flight.add_done_callback(self._flights.discard)
 
-    async def _fly(self) -> None:
+    async def _fly(self, lane: Lane) -> None:
         try:
-            group = self._waiting[:GROUP_CALLS_MAX]
-            del self._waiting[:GROUP_CALLS_MAX]
+            group = lane.waiting[:GROUP_CALLS_MAX]
+            del lane.waiting[:GROUP_CALLS_MAX]
             commands = [each for part, _ in group for each in part]
             answers: list[object]
             try:
-                answers = await self._answers(commands)
+                answers = await self._answers(commands, lane)
             except StoreError as error:
                 answers = [error] * len(commands)
             first = 0
@@ -158,28 +181,35 @@ class Link:
                     answered.set_result(answers[first : first + len(part)])
                 first += len(part)
         finally:
-            self._flying -= 1
-            self._take_off()
+            lane.flying -= 1
+            self._take_off(lane)
 
-    async def _answers(self, commands: Sequence[Command]) -> list[object]:
+    async def _answers(self, commands: Sequence[Command], lane: Lane) -> list[object]:
         """Of each an answer or an error."""
         if self._client is None:
             raise StoreUnavailable("expected an open store, found it closed")
         if not commands:
             return []
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
         try:
-            answers: list[object] = await pipeline.execute(raise_on_error=False)
+            answers = await self._carry(self._client, commands, lane)
         except NO_ANSWER as error:
             await self._look_again(error)
             raise _told(error) from None
         for answer in answers:
-            if isinstance(answer, exceptions.ConnectionError | exceptions.TimeoutError):
+            if isinstance(answer, GONE):
                 await self._look_again(answer)
                 break
         return answers
+
+    async def _carry(self, client: Client, commands: Sequence[Command], lane: Lane) -> list[object]:
+        if lane.kept and self._cluster:
+            return await kept_by_cluster(cast("ClusterClient", client), commands, self._durability)
+        if lane.kept:
+            return await kept_by_one(client, commands, self._durability)
+        pipeline = client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return await pipeline.execute(raise_on_error=False)
 
     async def _look_again(self, error: Exception) -> None:
         """A cluster's nodes may have changed places: they are asked at the next call."""
@@ -199,6 +229,8 @@ def _told(error: Exception) -> Exception:
         return error
     if isinstance(error, _OUT_OF_MEMORY):
         return StoreFull("expected memory for the write, found Redis at its maxmemory")
+    if isinstance(error, exceptions.ResponseError) and "NOREPLICAS" in str(error):
+        return Unreplicated("expected replicas that keep up, found Redis without them")
     if isinstance(error, exceptions.ResponseError) and not _passing(error):
         return error  # a fault of ours: it must be seen
     return unavailable(error)
