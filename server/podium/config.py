@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, TypeAli
 import msgspec
 
 from podium.config_protection import Auth, Count, Grpc, Limits, Tls
+from podium.config_store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -66,16 +67,6 @@ class Trace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
     """Of the executions whose start names no trace, so many begin one."""
     delay_ms: Count = 1_000
-
-
-class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[store]`. `url`: memory://, sqlite:///relative/path, sqlite:////absolute/path, or one of
-    store/redis/address.py.
-    """
-
-    url: str = ""
-    volatile: bool = False
-    """Take a Redis that loses acknowledged work when it ends, or evicts it."""
 
 
 class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -179,7 +170,8 @@ def read_settings(
     settings = _convert(document, place)
     if not settings.store.url:
         url = f"sqlite:///{default_database(environment)}"
-        settings = msgspec.structs.replace(settings, store=Store(url=url))
+        store = msgspec.structs.replace(settings.store, url=url)
+        settings = msgspec.structs.replace(settings, store=store)
     read_listen(settings.grpc.listen)
     if settings.gateway.listen:
         read_listen(settings.gateway.listen, "gateway.listen")

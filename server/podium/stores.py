@@ -20,7 +20,7 @@ from podium.store.redis.address import AddressInvalid, is_address, read_address
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from podium.config import Store as StoreSettings
+    from podium.config_store import Store as StoreSettings
     from podium.index.port import Index
     from podium.store.port import Store
 
@@ -42,21 +42,19 @@ class StoreUnknown(Exception):
 def open_store(settings: StoreSettings, now_ms: Callable[[], int]) -> Store:
     """The store of a URL, not opened yet. Raises StoreUnknown."""
     url = settings.url
+    if is_address(url):
+        return _redis(settings, now_ms)
+    if settings.durability != "local":
+        raise StoreUnknown(
+            f"expected a URL of Redis with store.durability {settings.durability}, found"
+            f" {url.partition(':')[0]}: other stores have one durability, leave it out"
+        )
     if url == MEMORY:
         from podium.store.memory import MemoryStore  # noqa: PLC0415 - load the chosen backend only
 
         return MemoryStore(now_ms)
     if url.startswith(SQLITE) and len(url) > len(SQLITE):
         return _sqlite(Path(url.removeprefix(SQLITE)), now_ms)
-    if is_address(url):
-        from podium.store.redis.store import RedisStore  # noqa: PLC0415 - as above
-
-        try:
-            return RedisStore(
-                read_address(url), now_ms, volatile_allowed=settings.volatile, notes=False
-            )
-        except AddressInvalid as problem:
-            raise StoreUnknown(str(problem)) from None
     return _installed(url, now_ms)
 
 
@@ -72,6 +70,28 @@ def open_index(url: str, store: Store, now_ms: Callable[[], int]) -> Index | Non
     if url != MEMORY and store.capabilities.shared:
         return None
     return SqliteIndex(None, now_ms)
+
+
+def _redis(settings: StoreSettings, now_ms: Callable[[], int]) -> Store:
+    from podium.store.redis.durability import Durability  # noqa: PLC0415 - as above
+    from podium.store.redis.store import RedisStore  # noqa: PLC0415 - as above
+
+    try:
+        address = read_address(settings.url)
+    except AddressInvalid as problem:
+        raise StoreUnknown(str(problem)) from None
+    if address.kind == "dynomite" and settings.durability != "local":
+        raise StoreUnknown(
+            f"expected store.durability local for Dynomite, found {settings.durability}: it tells"
+            " neither of disks nor of replicas"
+        )
+    return RedisStore(
+        address,
+        now_ms,
+        durability=Durability(settings.durability, settings.replicas, settings.replica_ms),
+        volatile_allowed=settings.volatile,
+        notes=False,
+    )
 
 
 def _sqlite(path: Path, now_ms: Callable[[], int]) -> Store:

@@ -24,6 +24,8 @@ MASTERS = 3
 SERVICE = "podium"
 READY_S = 60
 DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
+AT_ONCE = ("--repl-diskless-sync-delay", "0")
+"""A replica's first copy waits for no other replica."""
 
 
 def free_port() -> int:
@@ -109,6 +111,11 @@ class Node:
             self._process.wait()
             self._process = None
 
+    def has_replica(self) -> bool:
+        """One that is past its first copy."""
+        told = self.ask("INFO", "replication")
+        return bool(told["connected_slaves"]) and told["slave0"]["state"] == "online"
+
 
 def until(done: object, what: str) -> None:
     """Wait for what `done()` says. Raises TimeoutError."""
@@ -135,7 +142,7 @@ class Cluster:
     """Three masters with a replica each; `url` names one node."""
 
     def __init__(self, folder: Path, *settings: str) -> None:
-        own = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", *settings)
+        own = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", *AT_ONCE, *settings)
         self.nodes = [Node(folder / str(number), *own) for number in range(2 * MASTERS)]
         self._stack = ExitStack()
 
@@ -157,6 +164,7 @@ class Cluster:
             name = master.ask("CLUSTER", "MYID")
             replica.ask("CLUSTER", "REPLICATE", name)
         self.wait()
+        until(lambda: all(each.has_replica() for each in masters), "replicas that keep up")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -203,11 +211,35 @@ def _cluster_info(node: Node) -> dict[str, str]:
     return dict(told)
 
 
+class Replicated:
+    """A master with a replica that keeps up."""
+
+    def __init__(self, folder: Path, *settings: str) -> None:
+        self.master = Node(folder / "master", *DURABLE, *AT_ONCE, *settings)
+        self.replica = Node(
+            folder / "replica", *DURABLE, "--replicaof", "127.0.0.1", str(self.master.port)
+        )
+        self._stack = ExitStack()
+
+    @property
+    def url(self) -> str:
+        return self.master.url
+
+    def __enter__(self) -> Self:
+        for each in (self.master, self.replica):
+            self._stack.enter_context(each)
+        until(self.master.has_replica, "a replica that keeps up")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
 class Watched:
     """A master with a replica, and one Sentinel that watches them."""
 
     def __init__(self, folder: Path) -> None:
-        self.master = KeepingNode(folder / "master", *DURABLE)
+        self.master = KeepingNode(folder / "master", *DURABLE, *AT_ONCE)
         self.replica = KeepingNode(
             folder / "replica", *DURABLE, "--replicaof", "127.0.0.1", str(self.master.port)
         )
@@ -235,7 +267,8 @@ class Watched:
         return self.replica, self.master
 
     def _complete(self) -> bool:
-        return bool(self.sentinel.ask("SENTINEL", "REPLICAS", SERVICE))
+        known = self.sentinel.ask("SENTINEL", "REPLICAS", SERVICE)
+        return bool(known) and self.master.has_replica()
 
 
 class Sentinel(Node):

@@ -14,6 +14,7 @@ from podium.store.faulty import FaultSettings, FaultyStore
 from podium.store.memory import MemoryStore
 from podium.store.port import Store
 from podium.store.redis.address import read_address
+from podium.store.redis.durability import LOCAL, Durability
 from podium.store.redis.store import RedisStore
 from podium.store.sqlite import SqliteStore
 from tests.store.repeating import Repeating
@@ -67,9 +68,10 @@ class Distant:
 
 
 @asynccontextmanager
-async def distant(url: str) -> AsyncIterator[Subject]:
+async def distant(url: str, durability: Durability = LOCAL) -> AsyncIterator[Subject]:
     """A store of its own on shared nodes, open."""
-    store = RedisStore(read_address(f"{url}?prefix={uuid4().hex}:"), SystemClock().now_ms)
+    address = read_address(f"{url}?prefix={uuid4().hex}:")
+    store = RedisStore(address, SystemClock().now_ms, durability=durability)
     await store.open()
     try:
         yield Distant(store)

@@ -10,8 +10,8 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 ROW = re.compile(r"^\| `(podium_\w+)` \| (\w+) \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)
 UNITS = (
     *("seconds", "bytes", "tasks", "workflows", "leases", "results", "commands", "commits"),
-    *("groups", "syncs", "mailboxes", "timers", "effects", "servers", "takeovers", "calls"),
-    *("streams", "polls", "hits", "misses", "evictions", "kills", "programs", "lines"),
+    *("groups", "syncs", "mailboxes", "timers", "effects", "servers", "nodes", "takeovers"),
+    *("calls", "streams", "polls", "hits", "misses", "evictions", "kills", "programs", "lines"),
 )
 
 

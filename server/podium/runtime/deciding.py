@@ -9,7 +9,8 @@ store is full, and that a decision which raises five times fails its command.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from podium.engine.command import GrantLease, Outcome, Rejected, Start, Verdict
 from podium.engine.decide import decide
@@ -21,6 +22,7 @@ from podium.runtime.letter import (
     Parked,
     Tombstoned,
     UnknownExecution,
+    answer_unknown,
     reply_all,
 )
 from podium.runtime.mailbox import Mailbox, Work, unborn
@@ -29,7 +31,7 @@ from podium.store.port import Committed, Conflict, Exists, StoreError, StoreFull
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from podium.engine.draft import Draft
     from podium.engine.transition import Answer, Need, Transition
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from podium.runtime.progress import Progress
     from podium.store.port import CommitResult
 
+T = TypeVar("T")
 LOG = logging.getLogger("podium.executor")
 RAISES_MAX: Final = 5
 CONFLICT_WAIT_MS: Final = 4
@@ -109,7 +112,9 @@ class Deciding:
 
     async def _load_and_go(self, mailbox: Mailbox, letters: list[Letter]) -> None:
         try:
-            entry = await self._load_patiently(mailbox, letters)
+            commands = [letter.command for letter in letters]
+            load = partial(self._loader.load_kept, mailbox.workflow_id, commands)
+            entry = await self._asked(mailbox, letters, load)
         except Exception as error:  # noqa: BLE001 - what is stored cannot be read: its own harm
             self._blame(mailbox, letters, letters[0], error)
             return
@@ -121,13 +126,15 @@ class Deciding:
             return
         self._go(mailbox, self._work(mailbox, entry, letters, fresh=True))
 
-    async def _load_patiently(self, mailbox: Mailbox, letters: list[Letter]) -> Entry | None:
+    async def _asked(
+        self, mailbox: Mailbox, letters: list[Letter], ask: Callable[[], Awaitable[T]]
+    ) -> T:
+        """What the store says, when it does."""
         while True:
             try:
-                return await self._loader.load(
-                    mailbox.workflow_id, [letter.command for letter in letters]
-                )
-            except StoreError:
+                return await ask()
+            except StoreError as error:
+                answer_unknown(letters, error)
                 await self._wait_for_store(mailbox)
 
     def _work(self, mailbox: Mailbox, entry: Entry, letters: list[Letter], *, fresh: bool) -> Work:
@@ -297,7 +304,7 @@ class Deciding:
             return
         if isinstance(result, StoreError) and not isinstance(result, StoreFull):
             mailbox.failures += 1
-            spawn(self._tasks, self._find_out(mailbox, work, transition))
+            spawn(self._tasks, self._find_out(mailbox, work, transition, result))
             return
         work.give_back()
         self._cache.drop(mailbox.workflow_id)
@@ -343,31 +350,21 @@ class Deciding:
         doublings = min(mailbox.failures - 1, CONFLICT_WAIT_DOUBLINGS)
         return 0 if doublings == 0 else self._ids.jitter(CONFLICT_WAIT_MS << doublings)
 
-    async def _find_out(self, mailbox: Mailbox, work: Work, transition: Transition) -> None:
+    async def _find_out(
+        self, mailbox: Mailbox, work: Work, transition: Transition, error: StoreError
+    ) -> None:
         """The answer was lost: look whether the commit happened, and go on from there."""
-        assert work.commit is not None, mailbox.workflow_id
-        while True:
-            try:
-                found = await self._loader.confirm(work.commit)
-                break
-            except StoreError:
-                await self._wait_for_store(mailbox)
+        commit, workflow_id = work.commit, mailbox.workflow_id
+        assert commit is not None, workflow_id
+        found = await self._asked(mailbox, work.letters, lambda: self._loader.confirm(commit))
         if isinstance(found, Committed):
             self._succeeded(mailbox, work, transition, found)
             return
+        answer_unknown(work.letters, error)
         if found == "overtaken":
-            await self._repair(mailbox)
+            await self._asked(mailbox, work.letters, lambda: self.aftermath.repair(workflow_id))
         work.give_back()
         await self._again_later(mailbox, work, self._retry_wait_ms(mailbox))
-
-    async def _repair(self, mailbox: Mailbox) -> None:
-        while True:
-            try:
-                await self.aftermath.repair(mailbox.workflow_id)
-            except StoreError:
-                await self._wait_for_store(mailbox)
-            else:
-                return
 
     def _store_full(self, mailbox: Mailbox, work: Work, error: StoreFull) -> None:
         for letter in [each for each in work.letters if not each.patient]:
@@ -392,7 +389,7 @@ class Deciding:
         self._again(mailbox, work)
 
     def _again(self, mailbox: Mailbox, work: Work) -> None:
-        mailbox.waiting = work.letters + mailbox.waiting
+        mailbox.waiting = [each for each in work.letters if not each.given_up] + mailbox.waiting
         self._cache.drop(mailbox.workflow_id)
         mailbox.failures = max(mailbox.failures, 1)
         self.released(mailbox)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from podium.store.port import Unreplicated
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from podium.engine.graph import Graph
     from podium.model.execution import ExecutionHeader
     from podium.model.payload import Payload
-    from podium.store.port import Idempotency
+    from podium.store.port import Idempotency, StoreError
 
 PAYLOADS: Final = ("input", "output", "variables", "task_input")
 """Where commands carry payloads."""
@@ -78,6 +80,11 @@ class Letter:
         """Whether a full store is waited for; a client's command is refused instead."""
         self.raised = 0
 
+    @property
+    def given_up(self) -> bool:
+        """Its client was told that its outcome is unknown."""
+        return self.reply is ignore and not self.patient
+
 
 def payload_bytes_of(letter: Letter) -> int:
     """What the letter keeps in memory beside its few words."""
@@ -92,6 +99,18 @@ def payload_bytes_of(letter: Letter) -> int:
 def ignore(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
     """A reply for senders that need no answer."""
     del outcome, header
+
+
+def answer_unknown(letters: Sequence[Letter], error: StoreError) -> None:
+    """Replicas may be away for long: clients are not kept waiting for them, and may ask again.
+
+    A store that is away altogether is waited for: most are back before a client's deadline.
+    """
+    if isinstance(error, Unreplicated):
+        for letter in letters:
+            if not letter.patient:
+                letter.reply(error, None)
+                letter.reply = ignore
 
 
 def reply_all(letters: Sequence[Letter], answer: Exception) -> None:

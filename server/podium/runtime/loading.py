@@ -51,6 +51,18 @@ class Loader:
         need = None if commands is None else _first_need(commands)
         return await self._load(workflow_id, need)
 
+    async def load_kept(self, workflow_id: str, commands: Sequence[Command]) -> Entry | None:
+        """As `load`, of a version that no failover takes back: an answer may rest on it alone."""
+        while True:
+            entry = await self.load(workflow_id, commands)
+            if entry is None or await self._kept(workflow_id, entry.version):
+                return entry
+
+    async def _kept(self, workflow_id: str, version: int) -> bool:
+        if not self._store.capabilities.replicated:
+            return True
+        return await self._store.kept(workflow_id, version)
+
     async def load_task(self, workflow_id: str, task_id: str) -> Entry | None:
         """The entry with the records of one task."""
         return await self._load(workflow_id, _need_of([task_id]))
@@ -91,6 +103,8 @@ class Loader:
         if loaded.version > commit.version + 1:
             return "overtaken"
         if any(loaded.fields.get(name) != value for name, value in commit.fields.items()):
+            return None
+        if not await self._kept(commit.workflow_id, loaded.version):
             return None
         return Committed(loaded.version, await self._sequences(commit))
 

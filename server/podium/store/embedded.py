@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
     from podium.model.queue import Deadline, LeaseKind, Limits, Queue, Ready
     from podium.store.inspection import QueueState
-    from podium.store.port import Commit, Deliver, PushResult, Release, Settle, WantResult
+    from podium.store.port import (
+        Commit,
+        Deliver,
+        Loaded,
+        PushResult,
+        Release,
+        Settle,
+        WantResult,
+    )
     from podium.store.queues import Start
 
 
@@ -84,6 +92,18 @@ class EmbeddedStore(EmbeddedView, ABC):
         for task_id in [each for each in part.outstanding if each.startswith(prefix)]:
             self._take_returned(part, task_id)
         self._watchers.pop(workflow_id, None)
+
+    @property
+    def unsuitable_nodes(self) -> int:
+        return 0
+
+    @abstractmethod
+    async def load(self, workflow_id: str, names: Sequence[str] | None) -> Loaded | None: ...
+
+    async def kept(self, workflow_id: str, version: int) -> bool:
+        """What can be read is as durable as it will be."""
+        loaded = await self.load(workflow_id, ())
+        return loaded is not None and loaded.version >= version
 
     @property
     def watched(self) -> bool:

@@ -92,6 +92,10 @@ class FaultyStore:
     def syncs(self) -> int:
         return self._store.syncs
 
+    @property
+    def unsuitable_nodes(self) -> int:
+        return self._store.unsuitable_nodes
+
     async def _call(self, verb: str, call: Callable[[], Awaitable[T]]) -> T:
         await self._delay(verb)
         if self._happens(verb, "unavailable", self.settings.unavailable):
@@ -123,6 +127,9 @@ class FaultyStore:
 
     async def load(self, workflow_id: str, names: Sequence[str] | None) -> Loaded | None:
         return await self._call("load", lambda: self._store.load(workflow_id, names))
+
+    async def kept(self, workflow_id: str, version: int) -> bool:
+        return await self._call("kept", lambda: self._store.kept(workflow_id, version))
 
     async def commit(self, commits: Sequence[Commit]) -> list[CommitResult]:
         return await self._call("commit", lambda: self._store.commit(commits))

@@ -63,6 +63,10 @@ class StoreUnavailable(StoreError):
     """The verb may or may not have happened; repeat it."""
 
 
+class Unreplicated(StoreUnavailable):
+    """The store may have it, but fewer replicas than asked for do: a failover may take it back."""
+
+
 class StoreFull(StoreError):
     """No space or read-only: nothing was written; repeat when there is space."""
 
@@ -78,6 +82,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     """Several servers may use it at once."""
     durable: bool
     """Acknowledged commits survive the death of every process."""
+    replicated: bool = False
+    """Verbs raise Unreplicated, and what `load` finds may be taken back: ask `kept`."""
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -260,6 +266,9 @@ class Store(QueueView, TaskLogs, StartStore, Inspection, AuditTrail, Protocol):
     @property
     def syncs(self) -> int: ...  # to the disk, by this process; for metrics
 
+    @property
+    def unsuitable_nodes(self) -> int: ...  # taken though they may lose what is acknowledged
+
     async def open(self) -> None:
         """Take the store. Raises StoreError with the reason and the remedy."""
         ...
@@ -269,6 +278,12 @@ class Store(QueueView, TaskLogs, StartStore, Inspection, AuditTrail, Protocol):
     # Executions
     async def load(self, workflow_id: str, names: Sequence[str] | None) -> Loaded | None:
         """Named fields (None = all) at one version, or None where no such execution exists."""
+        ...
+
+    async def kept(self, workflow_id: str, version: int) -> bool:
+        """Whether this version, or a later one, is stored as durably as `commit` would have it.
+        Raises Unreplicated while that is not so yet.
+        """
         ...
 
     async def commit(self, commits: Sequence[Commit]) -> list[CommitResult]:

@@ -110,6 +110,7 @@ COMMITS: Final = (
     ),
     Metric("podium_failed_groups_total", COUNTER, "Groups that the store refused or lost."),
     Metric("podium_store_syncs_total", COUNTER, "Syncs of the store's file to the disk."),
+    Metric("podium_store_unsuitable_nodes", GAUGE, "Nodes that may lose acknowledged work."),
     Metric("podium_open_mailboxes", GAUGE, "Executions with commands that wait or are decided."),
 )
 LOOP: Final = (

@@ -101,6 +101,7 @@ def _commits(sources: Sources) -> Iterator[Row]:
     yield _copy("podium_group_duration_seconds", runtime.committer.group_us)
     yield Row("podium_failed_groups_total", runtime.committer.failures)
     yield Row("podium_store_syncs_total", runtime.store.syncs)
+    yield Row("podium_store_unsuitable_nodes", runtime.store.unsuitable_nodes)
     yield Row("podium_open_mailboxes", runtime.executor.mailbox_count)
 
 

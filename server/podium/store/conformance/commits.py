@@ -47,6 +47,15 @@ async def versions_rise_by_one(subject: Subject) -> None:
     assert (loaded.version, loaded.fields) == (2, {"h": b"two"})
 
 
+async def a_version_is_kept_once_it_is_acknowledged(subject: Subject) -> None:
+    assert not await subject.store.kept(WORKFLOW, 1)
+    await committed(subject, first())
+    assert await subject.store.kept(WORKFLOW, 1)
+    assert not await subject.store.kept(WORKFLOW, 2)
+    await committed(subject, Commit(workflow_id=WORKFLOW, version=1))
+    assert await subject.store.kept(WORKFLOW, 1)
+
+
 async def absent_execution_loads_as_none(subject: Subject) -> None:
     assert await subject.store.load(WORKFLOW, None) is None
     assert await subject.store.load(WORKFLOW, ["h"]) is None
@@ -289,6 +298,7 @@ async def a_removed_task_is_not_handed_out(subject: Subject) -> None:
 
 CHECKS: Final = (
     versions_rise_by_one,
+    a_version_is_kept_once_it_is_acknowledged,
     absent_execution_loads_as_none,
     ids_that_are_no_uuid_work,
     fields_are_set_kept_and_deleted,

@@ -14,8 +14,9 @@ from podium.store.redis.linked import Linked
 
 if TYPE_CHECKING:
     from podium.store.port import Deliver
+    from podium.store.redis.clients import Message
     from podium.store.redis.keys import Keys
-    from podium.store.redis.link import Link, Message
+    from podium.store.redis.link import Link
 
 LOG = logging.getLogger("podium.store.redis")
 AGAIN_S: Final = 0.2

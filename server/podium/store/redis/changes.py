@@ -11,7 +11,7 @@ from podium.store.redis.scripts import INDEXED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from podium.store.redis.link import Argument
+    from podium.store.redis.clients import Argument
 
 TOGETHER: Final = 32
 """Partitions that are asked in one pipeline."""

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from podium.store.port import Commit, CommitResult, Idempotency
+    from podium.store.redis.clients import Argument, Command
     from podium.store.redis.keys import Keys
-    from podium.store.redis.link import Argument, Command, Link
+    from podium.store.redis.link import Link
 
 ENCODE: Final = msgspec.msgpack.Encoder().encode
 BETWEEN: Final = "\0"
@@ -56,11 +57,16 @@ class Executions(TypeNotes):
             return None
         return Loaded(int(found[0]), dict(zip(names, found[1:], strict=True)))
 
+    async def kept(self, workflow_id: str, version: int) -> bool:
+        key = self._keys.execution(workflow_id, "x")
+        stored = await self._link.one(("HGET", key, VERSION), kept=True)
+        return isinstance(stored, bytes) and int(stored) >= version
+
     async def commit(self, commits: Sequence[Commit]) -> list[CommitResult]:
         """One pipeline per node; a node carries out its share in the order of the batch."""
         await self.note_types(each.queue for commit in commits for each in commit.ready)
         prepared = [self._prepare(commit) for commit in commits]
-        answers = await self._link.send([command for command, _ in prepared])
+        answers = await self._link.send([command for command, _ in prepared], kept=True)
         return [
             _result(commit, answer, sequences)
             for commit, answer, (_, sequences) in zip(commits, answers, prepared, strict=True)
@@ -68,7 +74,7 @@ class Executions(TypeNotes):
 
     async def recorded(self, workflow_id: str, key: Idempotency) -> str | None:
         found = await self._link.one(
-            ("GET", self._keys.idempotency(workflow_id, key.name, key.key))
+            ("GET", self._keys.idempotency(workflow_id, key.name, key.key)), kept=True
         )
         if not isinstance(found, bytes):
             return None
@@ -148,7 +154,8 @@ class Executions(TypeNotes):
                 "0" if archive is None else "1",
                 archive or b"",
                 self._marks,
-            )
+            ),
+            kept=True,
         )
         if removed:  # nothing is logged any more
             tasks = cast("set[bytes]", await self._link.one(("SMEMBERS", logged)))
@@ -162,9 +169,8 @@ class Executions(TypeNotes):
 
     async def remove_archived(self, workflow_id: str) -> bool:
         keys = [*self._archive_of(workflow_id), self._keys.part_of(workflow_id, "chg")]
-        return bool(
-            await self._link.one(self._link.call(UNARCHIVE, keys, workflow_id, self._marks))
-        )
+        call = self._link.call(UNARCHIVE, keys, workflow_id, self._marks)
+        return bool(await self._link.one(call, kept=True))
 
     def _archive_of(self, workflow_id: str) -> list[str]:
         """The copy, and the ids of all copies of the partition."""
@@ -172,7 +178,7 @@ class Executions(TypeNotes):
 
     async def tombstone(self, workflow_id: str, until_ms: int) -> bool:
         keys = [self._keys.execution(workflow_id, kind) for kind in ("x", "tomb")]
-        return bool(await self._link.one(self._link.call(TOMBSTONE, keys, until_ms)))
+        return bool(await self._link.one(self._link.call(TOMBSTONE, keys, until_ms), kept=True))
 
     async def history(self, workflow_id: str, after: int, limit: int) -> list[bytes]:
         key = self._keys.execution(workflow_id, "y")

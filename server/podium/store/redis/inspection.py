@@ -120,7 +120,7 @@ class Inspection(Queues):
                 for each in entries
             ]
             call = self._link.call(AUDIT, self._keys.audit, AUDIT_ROWS_LIMIT, *rows)
-            await self._link.one(call)
+            await self._link.one(call, kept=True)
 
     async def audit(self, query: AuditQuery) -> list[AuditRow]:
         """Looks at all rows below `before`, page by page."""

@@ -1,8 +1,9 @@
 """Names of keys (distribution.md §1): everything that one script touches shares one hash tag.
 
 `{HH}` = partition of an execution in hex, `{q:T}` = task type, `{reg}` = definitions, `{srv}` =
-members, `{c:NAME}` = a kept output. Text of users is percent-encoded, so it holds neither braces
-nor bytes that a tag could end at.
+members, `{c:NAME}` = a kept output; `kept` behind a tag is what a wait for replicas writes
+(durability.py). Text of users is percent-encoded, so it holds neither braces nor bytes that a tag
+could end at.
 """
 
 from __future__ import annotations

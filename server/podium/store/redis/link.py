@@ -10,85 +10,28 @@ Failures: StoreUnavailable (outcome unknown), StoreFull (nothing was written).
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from redis import exceptions
-from redis.asyncio import Redis
-from redis.asyncio.cluster import ClusterNode, RedisCluster
-from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
-from redis.backoff import NoBackoff
 
-from podium.store.port import StoreError, StoreFull, StoreUnavailable
+from podium.store.port import StoreError, StoreFull, StoreUnavailable, Unreplicated
+from podium.store.redis.clients import clients_of, node_client
+from podium.store.redis.durability import LOCAL, SCRIPTS, kept_by_cluster, kept_by_one
 from podium.store.redis.scripts import ALL
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from podium.store.redis.address import Address, Kind
+    from podium.store.redis.clients import Client, ClusterClient, Command, Info
+    from podium.store.redis.durability import Durability
     from podium.store.redis.scripts import Script
 
-    Argument = str | bytes | int
-    Command = tuple[Argument, ...]
-
-
-class Pipeline(Protocol):
-    """What is used of redis-py's pipelines, whose own types leave open what is awaited."""
-
-    def execute_command(self, *command: Argument) -> object: ...
-
-    async def execute(self, *, raise_on_error: bool) -> list[object]: ...
-
-
-class Client(Protocol):
-    """What is used of each of redis-py's clients."""
-
-    def pipeline(self, *, transaction: bool) -> Pipeline: ...
-
-    def pubsub(self) -> Subscription: ...
-
-    async def aclose(self) -> None: ...
-
-
-class ClusterClient(Client, Protocol):
-    """What only the cluster's client has."""
-
-    async def initialize(self) -> object: ...
-
-    def get_primaries(self) -> list[ClusterNode]: ...
-
-    def get_random_node(self) -> ClusterNode: ...
-
-    async def info(self, *, target_nodes: ClusterNode) -> Info: ...
-
-
-class Subscription(Protocol):
-    """What is used of redis-py's subscriptions."""
-
-    async def subscribe(self, *channels: bytes) -> object: ...
-
-    async def get_message(self, *, timeout: float) -> Message | None: ...  # noqa: ASYNC109 - theirs
-
-    async def aclose(self) -> None: ...
-
-
-class Message(TypedDict):
-    """`data` is bytes where the type is "message"."""
-
-    type: str
-    channel: bytes
-    data: bytes
-
-
-Info: TypeAlias = "Mapping[str, object]"
 
 NO_ANSWER: Final = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
-ANSWER_S: Final = 5.0
-"""A node that is silent for so long counts as gone; takeover waits longer than this."""
-CONNECT_S: Final = 2.0
-SCRIPTS: Final = frozenset({"EVAL", "EVALSHA"})
-CONNECTIONS_MAX: Final = 64
+GONE: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.MovedError)
+"""Answers after which a cluster's nodes are looked for anew."""
 FLIGHTS_MAX: Final = 4
 """Pipelines under way at once: a large answer does not hold up the others."""
 GROUP_CALLS_MAX: Final = 256
@@ -98,11 +41,23 @@ node for seconds, heartbeats too.
 """
 
 
+class Lane:
+    """Calls that may travel together. Those that wait for replicas have a lane of their own: a
+    stalled replica holds up no heartbeat.
+    """
+
+    def __init__(self, *, kept: bool) -> None:
+        self.kept = kept
+        self.waiting: list[tuple[Sequence[Command], Future[list[object]]]] = []
+        self.flying = 0
+
+
 class Link:
     """One server's connections."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, durability: Durability = LOCAL) -> None:
         self._address = address
+        self._durability = durability
         self._cluster = address.kind == "cluster"
         self._by_text = address.kind == "dynomite"
         self._texts = {each.digest: each.text for each in ALL}
@@ -110,8 +65,7 @@ class Link:
         self._others: list[Client] = []
         self.scripts_count = 0
         """Scripts sent, for tests and metrics."""
-        self._waiting: list[tuple[Sequence[Command], Future[list[object]]]] = []
-        self._flying = 0
+        self._plain, self._kept = Lane(kept=False), Lane(kept=True)
         self._flights: set[asyncio.Task[None]] = set()
 
     @property
@@ -123,23 +77,29 @@ class Link:
         if not self._cluster or self._client is None:
             return self._client
         node = cast("ClusterClient", self._client).get_random_node()
-        return _node(self._address, node.host, int(node.port))
+        return node_client(self._address, node.host, int(node.port))
 
     @property
     def kind(self) -> Kind:
         return self._address.kind
 
-    async def info(self) -> list[tuple[str, Info]]:
+    @property
+    def shown(self) -> str:
+        return self._address.shown
+
+    async def told(self, *command: str) -> list[tuple[str, Info]]:
         """What each node that takes writes tells of itself, by its place."""
         if self._cluster:
             client = cast("ClusterClient", self._client)
             nodes = client.get_primaries()
-            return [(each.name, await client.info(target_nodes=each)) for each in nodes]
-        return [(self._address.shown, cast("Info", await self.one(("INFO",))))]
+            answers = [await client.execute_command(*command, target_nodes=each) for each in nodes]
+            names = [each.name for each in nodes]
+            return list(zip(names, cast("list[Info]", answers), strict=True))
+        return [(self.shown, cast("Info", await self.one(command)))]
 
     async def open(self) -> None:
         """Raises StoreUnavailable."""
-        self._client, self._others = _clients(self._address)
+        self._client, self._others = clients_of(self._address)
         try:
             if self._cluster:
                 await cast("ClusterClient", self._client).initialize()
@@ -162,23 +122,26 @@ class Link:
             return ("EVAL", script.text, len(keys), *keys, *arguments)
         return ("EVALSHA", script.digest, len(keys), *keys, *arguments)
 
-    async def one(self, command: Command) -> object:
-        (answer,) = await self.send((command,))
+    async def one(self, command: Command, *, kept: bool = False) -> object:
+        (answer,) = await self.send((command,), kept=kept)
         return answer
 
-    async def send(self, commands: Sequence[Command]) -> list[object]:
+    async def send(self, commands: Sequence[Command], *, kept: bool = False) -> list[object]:
         """Answers in order. Raises where one has none; then all of them were tried, or of many all
         up to the part with that one.
+
+        `kept` = with the durability that is set: what they wrote, and what they found.
         """
         if not commands:
             return []
         if len(commands) > PART_MAX:
             parts = [commands[at : at + PART_MAX] for at in range(0, len(commands), PART_MAX)]
-            return [answer for part in parts for answer in await self.send(part)]
+            return [answer for part in parts for answer in await self.send(part, kept=kept)]
         self.scripts_count += sum(each[0] in SCRIPTS for each in commands)
         answered: Future[list[object]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((commands, answered))
-        self._take_off()
+        lane = self._kept if kept and self._durability.level == "replica" else self._plain
+        lane.waiting.append((commands, answered))
+        self._take_off(lane)
         answers = await answered
         again = [
             place
@@ -186,7 +149,7 @@ class Link:
             if isinstance(answer, exceptions.NoScriptError)
         ]
         if again:
-            texts = await self._answers([self._with_text(commands[place]) for place in again])
+            texts = await self._answers([self._with_text(commands[place]) for place in again], lane)
             for place, answer in zip(again, texts, strict=True):
                 answers[place] = answer
         for answer in answers:
@@ -194,22 +157,22 @@ class Link:
                 raise _told(answer)
         return answers
 
-    def _take_off(self) -> None:
+    def _take_off(self, lane: Lane) -> None:
         """What waits at the end of this loop turn travels together, FLIGHTS_MAX times at once."""
-        if self._waiting and self._flying < FLIGHTS_MAX:
-            self._flying += 1
-            flight = asyncio.get_running_loop().create_task(self._fly())
+        if lane.waiting and lane.flying < FLIGHTS_MAX:
+            lane.flying += 1
+            flight = asyncio.get_running_loop().create_task(self._fly(lane))
             self._flights.add(flight)
             flight.add_done_callback(self._flights.discard)
 
-    async def _fly(self) -> None:
+    async def _fly(self, lane: Lane) -> None:
         try:
-            group = self._waiting[:GROUP_CALLS_MAX]
-            del self._waiting[:GROUP_CALLS_MAX]
+            group = lane.waiting[:GROUP_CALLS_MAX]
+            del lane.waiting[:GROUP_CALLS_MAX]
             commands = [each for part, _ in group for each in part]
             answers: list[object]
             try:
-                answers = await self._answers(commands)
+                answers = await self._answers(commands, lane)
             except StoreError as error:
                 answers = [error] * len(commands)
             first = 0
@@ -218,28 +181,35 @@ class Link:
                     answered.set_result(answers[first : first + len(part)])
                 first += len(part)
         finally:
-            self._flying -= 1
-            self._take_off()
+            lane.flying -= 1
+            self._take_off(lane)
 
-    async def _answers(self, commands: Sequence[Command]) -> list[object]:
+    async def _answers(self, commands: Sequence[Command], lane: Lane) -> list[object]:
         """Of each an answer or an error."""
         if self._client is None:
             raise StoreUnavailable("expected an open store, found it closed")
         if not commands:
             return []
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
         try:
-            answers: list[object] = await pipeline.execute(raise_on_error=False)
+            answers = await self._carry(self._client, commands, lane)
         except NO_ANSWER as error:
             await self._look_again(error)
             raise _told(error) from None
         for answer in answers:
-            if isinstance(answer, exceptions.ConnectionError | exceptions.TimeoutError):
+            if isinstance(answer, GONE):
                 await self._look_again(answer)
                 break
         return answers
+
+    async def _carry(self, client: Client, commands: Sequence[Command], lane: Lane) -> list[object]:
+        if lane.kept and self._cluster:
+            return await kept_by_cluster(cast("ClusterClient", client), commands, self._durability)
+        if lane.kept:
+            return await kept_by_one(client, commands, self._durability)
+        pipeline = client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return await pipeline.execute(raise_on_error=False)
 
     async def _look_again(self, error: Exception) -> None:
         """A cluster's nodes may have changed places: they are asked at the next call."""
@@ -259,6 +229,8 @@ def _told(error: Exception) -> Exception:
         return error
     if isinstance(error, _OUT_OF_MEMORY):
         return StoreFull("expected memory for the write, found Redis at its maxmemory")
+    if isinstance(error, exceptions.ResponseError) and "NOREPLICAS" in str(error):
+        return Unreplicated("expected replicas that keep up, found Redis without them")
     if isinstance(error, exceptions.ResponseError) and not _passing(error):
         return error  # a fault of ours: it must be seen
     return unavailable(error)
@@ -302,65 +274,3 @@ async def _ping(client: Client) -> None:
     pipeline = client.pipeline(transaction=False)
     pipeline.execute_command("PING")
     await pipeline.execute(raise_on_error=True)
-
-
-class Options(TypedDict, total=False):
-    """Of every connection."""
-
-    username: str | None
-    password: str | None
-    socket_timeout: float
-    socket_connect_timeout: float
-    retry: Retry
-    protocol: int
-    driver_info: None
-    ssl: bool
-    ssl_ca_certs: str | None
-    ssl_certfile: str | None
-    ssl_keyfile: str | None
-
-
-def _options(address: Address, user: str | None, password: str | None) -> Options:
-    options = Options(
-        username=user,
-        password=password,
-        socket_timeout=ANSWER_S,
-        socket_connect_timeout=CONNECT_S,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-        driver_info=None,
-    )
-    if address.tls:
-        options["ssl"] = True
-        options["ssl_ca_certs"] = address.tls_ca
-        options["ssl_certfile"] = address.tls_cert
-        options["ssl_keyfile"] = address.tls_key
-    return options
-
-
-def _node(address: Address, host: str, port: int) -> Client:
-    options = _options(address, address.user, address.password)
-    database = address.database
-    made = Redis(host=host, port=port, db=database, max_connections=CONNECTIONS_MAX, **options)
-    return cast("Client", made)
-
-
-def _clients(address: Address) -> tuple[Client, list[Client]]:
-    """The store's, and others that are to be closed after it."""
-    options = _options(address, address.user, address.password)
-    if address.kind == "cluster":
-        nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        return cast("Client", RedisCluster(startup_nodes=nodes, **options)), []
-    if address.kind == "sentinel":
-        own = _options(address, address.sentinel_user, address.sentinel_password)
-        sentinel = Sentinel(list(address.hosts), sentinel_kwargs=dict(own))
-        watchers = cast("list[Client]", sentinel.sentinels)
-        made: object = sentinel.master_for(  # pyright: ignore[reportUnknownMemberType]
-            address.service,
-            db=address.database,
-            max_connections=CONNECTIONS_MAX,
-            **options,
-        )
-        return cast("Client", made), watchers
-    ((host, port),) = address.hosts
-    return _node(address, host, port), []

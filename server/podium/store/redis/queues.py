@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from podium.model.queue import LeaseKind, Limits
     from podium.store.port import PushResult, Release, Settle
+    from podium.store.redis.clients import Command
     from podium.store.redis.keys import Keys
-    from podium.store.redis.link import Command, Link
+    from podium.store.redis.link import Link
 
 READY: Final = msgspec.msgpack.Decoder(Ready)
 KINDS: Final[tuple[LeaseKind, ...]] = ("stream", "poll")

@@ -32,7 +32,7 @@ class Definitions(Linked):
             "1" if overwrite else "0",
             _counted(row.kind),
         )
-        return bool(await self._link.one(call))
+        return bool(await self._link.one(call, kept=True))
 
     async def get_definition(
         self, kind: str, name: str, version: int | None
@@ -60,7 +60,7 @@ class Definitions(Linked):
     async def delete_definition(self, kind: str, name: str, version: int) -> bool:
         keys = self._keys_of(kind, name)
         call = self._link.call(UNDEFINE, keys, name, version, _counted(kind))
-        return bool(await self._link.one(call))
+        return bool(await self._link.one(call, kept=True))
 
     async def registry_generation(self) -> int:
         found = cast("bytes | None", await self._link.one(("GET", self._keys.generation)))
@@ -73,7 +73,7 @@ class Definitions(Linked):
         call = self._link.call(
             LOG, [*keys, self._keys.log(task_id)], LOG_LINES_LIMIT, task_id, *lines
         )
-        return bool(await self._link.one(call))
+        return bool(await self._link.one(call, kept=True))
 
     async def logs(self, task_id: str) -> list[tuple[int, str]]:
         command = ("LRANGE", self._keys.log(task_id), 0, -1)

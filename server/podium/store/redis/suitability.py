@@ -1,7 +1,8 @@
-"""What a node must be before it is used: durable, never evicting, of a format that is known.
+"""What a node must be before it is used: durable as it is asked for, never evicting, of a format
+that is known.
 
 Failures: StoreUnavailable with the reason and the remedy. What a node does not tell (Dynomite, a
-provider that hides CONFIG) is passed over with a warning.
+provider that hides CONFIG) is passed over with a warning, unless a durability was asked for.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from redis import exceptions
 from podium.store.port import StoreUnavailable
 
 if TYPE_CHECKING:
+    from podium.store.redis.clients import Info
+    from podium.store.redis.durability import Durability
     from podium.store.redis.keys import Keys
-    from podium.store.redis.link import Info, Link
+    from podium.store.redis.link import Link
 
 LOG: Final = logging.getLogger("podium.store.redis")
 FORMAT: Final = 2
@@ -26,14 +29,25 @@ VERSION_MIN: Final = (6, 2)
 UNSURE: Final = {"event": "store_unsure"}
 
 
-async def inspect(link: Link, keys: Keys, *, volatile_allowed: bool) -> None:
-    """Raises StoreUnavailable; a store that is fresh is marked with the format."""
-    for node, info in await _told(link):
+async def inspect(link: Link, keys: Keys, durability: Durability, *, volatile_allowed: bool) -> int:
+    """How many nodes were taken although they are not suitable. Raises StoreUnavailable; a store
+    that is fresh is marked with the format.
+    """
+    nodes = await _told(link)
+    for node, info in nodes:
         _check_version(node, info)
-        for problem in _problems(info):
-            if not volatile_allowed:
-                raise StoreUnavailable(f"{node}: {problem}, or allow it with store.volatile")
-            LOG.warning("%s", problem, extra={**UNSURE, "node": str(node)})
+    found = [(node, each) for node, info in nodes for each in _problems(info, durability)]
+    if durability.level == "fsync":
+        found += await _unsynced(link)
+    for node, problem in found:
+        if not volatile_allowed:
+            raise StoreUnavailable(f"{node}: {problem}, or allow it with store.volatile")
+        LOG.warning("%s", problem, extra={**UNSURE, "node": node})
+    await _check_format(link, keys)
+    return len({node for node, _ in found})
+
+
+async def _check_format(link: Link, keys: Keys) -> None:
     await link.one(("SET", keys.format, FORMAT, "NX"))
     found = int(cast("bytes", await link.one(("GET", keys.format))))
     if found > FORMAT:
@@ -54,7 +68,7 @@ async def _told(link: Link) -> list[tuple[str, Info]]:
         LOG.warning("Dynomite does not tell whether its nodes persist: see to it", extra=UNSURE)
         return []
     try:
-        return await link.info()
+        return await link.told("INFO")
     except exceptions.ResponseError:
         LOG.warning("INFO is refused, so nobody knows whether it persists: see to it", extra=UNSURE)
         return []
@@ -68,7 +82,7 @@ def _check_version(node: str, info: Info) -> None:
         raise StoreUnavailable(f"{node}: expected Redis {wanted} or later, found {text}")
 
 
-def _problems(info: Info) -> list[str]:
+def _problems(info: Info, durability: Durability) -> list[str]:
     problems: list[str] = []
     if not info.get("aof_enabled", 1):
         problems.append(
@@ -81,4 +95,38 @@ def _problems(info: Info) -> list[str]:
             f"expected maxmemory-policy noeviction, found {policy}: Redis would drop executions;"
             " set it with CONFIG SET maxmemory-policy noeviction and in redis.conf"
         )
+    online = _online(info)
+    if durability.level == "replica" and online < durability.replicas:
+        problems.append(
+            f"expected {durability.replicas} replicas online (store.replicas), found {online}:"
+            " nothing would be acknowledged; start more with replicaof HOST PORT, or ask for less"
+            " with store.replicas or store.durability"
+        )
     return problems
+
+
+def _online(info: Info) -> int:
+    """Replicas that are past their first copy."""
+    count = int(str(info.get("connected_slaves", 0)))
+    told = [cast("Info", info.get(f"slave{number}", {})) for number in range(count)]
+    return sum(each.get("state") == "online" for each in told)
+
+
+async def _unsynced(link: Link) -> list[tuple[str, str]]:
+    """Nodes that acknowledge before their disk has it, or that do not say."""
+    remedy = (
+        "set it with CONFIG SET appendfsync always and in redis.conf, or ask for less with"
+        " store.durability"
+    )
+    try:
+        nodes = await link.told("CONFIG GET", "appendfsync")
+    except exceptions.ResponseError:
+        nobody = "expected appendfsync always, found that CONFIG GET is refused: allow it, or"
+        return [(link.shown, f"{nobody} ask for less with store.durability")]
+    found = [(node, str(told.get("appendfsync", "nothing"))) for node, told in nodes]
+    lost = f"acknowledged work would be lost with the machine; {remedy}"
+    return [
+        (node, f"expected appendfsync always, found {policy}: {lost}")
+        for node, policy in found
+        if policy != "always"
+    ]

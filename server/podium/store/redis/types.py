@@ -30,7 +30,7 @@ class TypeNotes(Linked):
         new = {each.task_type for each in queues if each.task_type not in noted}
         new = {each for each in new if not each.startswith(GATES)}
         if new:
-            await self._link.one(("SADD", self._keys.types, *sorted(new)))
+            await self._link.one(("SADD", self._keys.types, *sorted(new)), kept=True)
             if len(noted) > NOTED_MAX:
                 noted.clear()
             noted.update(new)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from podium.model.queue import LeaseKind, Outstanding
-    from podium.store.redis.link import Command
+    from podium.store.redis.clients import Command
 
 
 class View(Inspection):
