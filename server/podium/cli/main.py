@@ -1,7 +1,7 @@
 """The command line: reads arguments, starts what they name, turns failures into a line and a code.
 
-Exit codes: 0 done, 1 a demo that went wrong, 2 wrong arguments, settings or surroundings. Libraries
-of the server are loaded only by the command that needs them.
+Exit codes: 0 done, 1 a demo that went wrong or findings that stay, 2 wrong arguments, settings or
+surroundings. Libraries of the server are loaded only by the command that needs them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 DONE: Final = 0
+FOUND: Final = 1
 WRONG: Final = 2
+SERVER: Final = "127.0.0.1:8090"
+"""Where a server listens by default."""
 SERVER_LIBRARIES: Final = frozenset(
     {
         "aiohttp",
@@ -79,13 +82,30 @@ def parser() -> argparse.ArgumentParser:
     key.add_argument("name", metavar="NAME", help="who will show it")
     key.add_argument("roles", metavar="ROLE[+ROLE]", help="reader, worker, writer or admin")
     key.add_argument("expires", nargs="?", metavar="EXPIRES", help="such as 2027-01-31")
-    admin = commands.add_parser("admin", help="work on a store that no server uses")
-    tasks = admin.add_subparsers(dest="task", required=True, metavar="TASK")
-    copying = tasks.add_parser("copy", help="all of a store into another; repeat it to go on")
-    copying.add_argument("--from", dest="source", required=True, metavar="URL")
-    copying.add_argument("--to", dest="target", required=True, metavar="URL")
+    add_admin(commands.add_parser("admin", help="look at, mend and copy what is stored"))
     commands.add_parser("demo", help="run the kitchen-sink workflow on a server of its own")
     return top
+
+
+def add_admin(top: argparse.ArgumentParser) -> None:
+    """The grammar of `podium admin`."""
+    tasks = top.add_subparsers(dest="task", required=True, metavar="TASK")
+    copying = tasks.add_parser("copy", help="all of a store into another; no server may use them")
+    copying.add_argument("--from", dest="source", required=True, metavar="URL")
+    copying.add_argument("--to", dest="target", required=True, metavar="URL")
+    verifying = tasks.add_parser("verify", help="compare what is stored with what follows from it")
+    verifying.add_argument("partitions", nargs="*", type=int, metavar="PARTITION", help="0 to 255")
+    verifying.add_argument("--repair", action="store_true", help="mend what is found")
+    repairing = tasks.add_parser("repair", help="verify, mend and decide one execution again")
+    repairing.add_argument("workflow_id", metavar="WORKFLOW")
+    rebuilding = tasks.add_parser("rebuild-queues", help="make queues anew from what is stored")
+    rebuilding.add_argument("task_type", nargs="?", default="", metavar="TASK_TYPE")
+    for asking in (verifying, repairing, rebuilding):
+        asking.add_argument(
+            "--server", default=SERVER, metavar="HOST:PORT", help=f"its gRPC port ({SERVER})"
+        )
+        asking.add_argument("--ca", type=Path, metavar="FILE", help="certificates; TLS is used")
+        asking.add_argument("--key", type=Path, metavar="FILE", help="holds an API key or a token")
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -172,17 +192,34 @@ def make_key(options: argparse.Namespace) -> int:
 
 
 def admin(options: argparse.Namespace) -> int:
-    """`podium admin copy`."""
-    from podium.cli.admin import AdminFailed, copy  # noqa: PLC0415 - see above
+    """`podium admin`."""
+    from podium.cli.admin import AdminFailed  # noqa: PLC0415 - see above
+    from podium.cli.admin_calls import Findings  # noqa: PLC0415 - see above
 
-    source: str = options.source
-    target: str = options.target
     try:
-        print(copy(source, target))
+        for line in _admin_lines(options):
+            print(line, flush=True)
+    except Findings:
+        return FOUND
     except AdminFailed as problem:
         complain(str(problem))
         return WRONG
     return DONE
+
+
+def _admin_lines(options: argparse.Namespace) -> Iterable[str]:
+    from podium.cli import admin, admin_calls  # noqa: PLC0415 - see above
+
+    if options.task == "copy":
+        source: str = options.source
+        target: str = options.target
+        return [admin.copy(source, target)]
+    place = admin_calls.Place(options.server, options.ca, options.key)
+    if options.task == "verify":
+        return admin_calls.verify(place, partitions=options.partitions, repair=options.repair)
+    if options.task == "repair":
+        return admin_calls.repair_workflow(place, options.workflow_id)
+    return admin_calls.rebuild_queues(place, options.task_type)
 
 
 def demo(options: argparse.Namespace) -> int:
