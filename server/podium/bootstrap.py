@@ -24,7 +24,8 @@ from podium.api.protection import Protection
 from podium.api.server import build_server
 from podium.api.worker_service import WorkerService
 from podium.app.config_view import shown
-from podium.app.services import Place, Services
+from podium.app.retention import Retention
+from podium.app.services import services_of
 from podium.app.start import StartWorkflow
 from podium.config import read_values
 from podium.engine.limits import PAYLOAD_BYTES_LIMIT
@@ -58,11 +59,10 @@ from podium.telemetry.reading import Sources
 from podium.telemetry.tracing import tracer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import grpc.aio
 
-    from podium.app.config_view import Shown
     from podium.config import Http, Name, Settings
     from podium.config import Store as StoreSettings
     from podium.model.system_call import SystemCall
@@ -130,14 +130,13 @@ class Server:
         self._index = open_index(settings.store.url, self._store, clock.now_ms)
         self._http = http_task(settings.http)
         self._own_tasks = own_tasks()
-        ids = SystemIds()
         self._sandbox = Sandbox(settings.sandbox.children)
         registry = Registry(self._store, clock.now_ms, self._sandbox.fault)
         self._runtime = Runtime(
             store=self._store,
             registry=registry,
             clock=clock,
-            ids=ids,
+            ids=SystemIds(),
             settings=self._runtime_settings(settings),
             evaluator=self._sandbox,
             vault=Vault(*read_values(settings)),
@@ -148,6 +147,7 @@ class Server:
         if self._tracer is not None:
             self._runtime.progress.tracer = self._tracer
         self._services = services_of(self._runtime, registry, shown(settings, origins))
+        self._retention = Retention(self._services, settings.retention)
         self._task_log = TaskLog(self._store)
         self._streams = 0
         self._workers = self._worker_service(clock)
@@ -179,6 +179,7 @@ class Server:
             raise CannotServe(f"store.url: {problem}") from None
         except IndexFailure as problem:
             raise CannotServe(f"{problem}. It can be deleted: it is made anew") from None
+        self._retention.start()
         for worker in self._local:
             worker.start()
         self._edge = build_server(
@@ -227,6 +228,7 @@ class Server:
     def _sources(self) -> Sources:
         return Sources(
             runtime=self._runtime,
+            retention=self._retention,
             sandbox=self._sandbox,
             calls=self._calls,
             workers=self._workers,
@@ -250,6 +252,7 @@ class Server:
         self._runtime.polls.stop()
         await asyncio.gather(*(worker.stop() for worker in self._local), self._end_calls())
         if self._opened:
+            await self._retention.stop()
             await self._runtime.stop()
             await self._task_log.drain()
         if self._tracer is not None:
@@ -353,23 +356,6 @@ def store_of(settings: StoreSettings, clock: SystemClock, *, shared: bool) -> St
         found = f"{settings.url}, which belongs to one"
         raise CannotServe(f"grpc.processes: expected a store for several processes, found {found}")
     return store
-
-
-def services_of(runtime: Runtime, registry: Registry, config: Sequence[Shown] = ()) -> Services:
-    """What operations work with."""
-    return Services(
-        executor=runtime.executor,
-        registry=registry,
-        store=runtime.store,
-        clock=runtime.clock,
-        ids=runtime.ids,
-        polls=runtime.polls,
-        watch=runtime.watch,
-        parking=runtime.parking,
-        runtime=runtime,
-        config=tuple(config),
-        place=Place(started_ms=runtime.clock.now_ms()),
-    )
 
 
 def own_tasks() -> list[SystemTaskRunner]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, TypeAli
 import msgspec
 
 from podium.config_protection import Auth, Count, Grpc, Limits, Tls
+from podium.config_retention import Retention
 from podium.config_store import Store
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: Tls = Tls()
     auth: Auth = Auth()
     store: Store = Store()
+    retention: Retention = Retention()
     http: Http = Http()
     limits: Limits = Limits()
     sandbox: Sandbox = Sandbox()
@@ -140,6 +142,7 @@ SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "tls": Tls,
     "auth": Auth,
     "store": Store,
+    "retention": Retention,
     "http": Http,
     "limits": Limits,
     "sandbox": Sandbox,

@@ -46,16 +46,7 @@ class Reader:
             if archived is None:
                 raise no_workflow(workflow_id) from None
             entry = archived
-        header = entry.header
-        assert header is not None, workflow_id
-        return ExecutionView(
-            header=header,
-            graph=entry.graph,
-            input=entry.records.input or EMPTY,
-            output=entry.records.output or EMPTY,
-            variables=entry.records.variables or EMPTY,
-            tasks=_views(entry, header) if tasks else (),
-        )
+        return view_of(entry, tasks=tasks)
 
     async def read_task(self, task_id: str) -> TaskView:
         """As it may be shown. Raises NotFound."""
@@ -101,6 +92,20 @@ class Reader:
                 return entry
             if await self._loader.fetch(workflow_id, entry, FetchPayloads()) is not None:
                 return entry
+
+
+def view_of(entry: Entry, *, tasks: bool) -> ExecutionView:
+    """An entry that holds the execution's payloads, with `tasks` all its records."""
+    header = entry.header
+    assert header is not None, entry
+    return ExecutionView(
+        header=header,
+        graph=entry.graph,
+        input=entry.records.input or EMPTY,
+        output=entry.records.output or EMPTY,
+        variables=entry.records.variables or EMPTY,
+        tasks=_views(entry, header) if tasks else (),
+    )
 
 
 def _views(entry: Entry, header: ExecutionHeader) -> tuple[TaskView, ...]:

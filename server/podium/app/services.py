@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from podium.app.config_view import Shown
     from podium.registry.registry import Registry
     from podium.runtime.clock import Clock, Ids
@@ -48,3 +50,20 @@ class Services:
     def vault(self) -> Vault:
         """What is put in where tasks are handed out."""
         return self.runtime.vault
+
+
+def services_of(runtime: Runtime, registry: Registry, config: Sequence[Shown] = ()) -> Services:
+    """What operations work with."""
+    return Services(
+        executor=runtime.executor,
+        registry=registry,
+        store=runtime.store,
+        clock=runtime.clock,
+        ids=runtime.ids,
+        polls=runtime.polls,
+        watch=runtime.watch,
+        parking=runtime.parking,
+        runtime=runtime,
+        config=tuple(config),
+        place=Place(started_ms=runtime.clock.now_ms()),
+    )

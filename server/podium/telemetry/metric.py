@@ -94,6 +94,19 @@ WORKFLOWS: Final = (
     ),
     Metric("podium_workflow_duration_seconds", HISTOGRAM, "Created until ended.", WORKFLOW, MS),
     Metric("podium_parked_workflows", GAUGE, "Executions set aside because deciding them raised."),
+    Metric(
+        "podium_removed_workflows_total",
+        COUNTER,
+        "Closed executions and archived copies that retention removed.",
+        ("kind",),
+    ),
+    Metric(
+        "podium_removal_lateness_seconds",
+        GAUGE,
+        "How long past its time the last batch of retention was, 0 where nothing waits.",
+        (),
+        MS,
+    ),
 )
 COMMITS: Final = (
     Metric("podium_decided_commands_total", COUNTER, "Commands decided, again after conflicts."),

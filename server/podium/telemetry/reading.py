@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from podium.api.call_counts import CallCounts
     from podium.api.worker_service import WorkerService
+    from podium.app.retention import Retention
     from podium.runtime.lag import LoopLag
     from podium.runtime.measure import Histogram, Tally
     from podium.runtime.service import Runtime
@@ -27,6 +28,7 @@ class Sources:
     """Who counts."""
 
     runtime: Runtime
+    retention: Retention
     sandbox: Sandbox
     calls: CallCounts
     workers: WorkerService
@@ -91,6 +93,8 @@ def _workflows(sources: Sources) -> Iterator[Row]:
         yield from _tally("podium_ended_workflows_total", each.ended, label)
         yield _copy("podium_workflow_duration_seconds", each.lasted, label)
     yield Row("podium_parked_workflows", sources.runtime.parking.count)
+    yield from _tally("podium_removed_workflows_total", sources.retention.removed)
+    yield Row("podium_removal_lateness_seconds", sources.retention.late_ms)
 
 
 def _commits(sources: Sources) -> Iterator[Row]:
