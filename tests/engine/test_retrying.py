@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from podium.engine.command import Rejected, ReportResult, Retry, Terminate
+from podium.engine.command import Pause, Rejected, ReportResult, Retry, Terminate
 from podium.engine.script import body
 from podium.engine.transition import Evaluated, StartChild
 from podium.model.execution import TaskStatus
@@ -72,6 +72,21 @@ def test_what_the_end_cut_off_is_scheduled_by_the_retry() -> None:
     assert machine.list()[-2:] == ["b SCHEDULED", "d SCHEDULED"]
     machine.work("b")
     machine.work("d")
+    assert machine.status == "COMPLETED"
+
+
+def test_what_ended_in_a_pause_counts_in_a_join_that_stands_before_it() -> None:
+    """The join was scheduled first, so it is looked at before the member that ended unsettled."""
+    machine = machine_of(
+        fork("f", [simple("a")], [op("NOOP", "n"), simple("b")]), join("j", "a", "b"), simple("c")
+    )
+    assert machine.list().index("j IN_PROGRESS") < machine.list().index("b SCHEDULED")
+    machine.send(Pause())
+    machine.work("b")
+    machine.send(Terminate())
+    machine.send(Retry())
+    machine.work("a")
+    machine.work("c")
     assert machine.status == "COMPLETED"
 
 

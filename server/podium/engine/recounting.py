@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
 def recount(draft: State) -> Asking[None]:
     """Counters from the records, and the steps that the end had cut off."""
+    settle_old(draft)
     tasks = waiting_for(draft, lambda _: True)
     draft.header = replace(
         draft.head,
-        open_count=sum(not is_final(as_of_the_end(draft, task)) for task in tasks),
+        open_count=sum(not is_final(task) for task in tasks),
         permissive_failures=(),
         permissive_failure_count=0,
     )
@@ -43,19 +44,18 @@ def recount(draft: State) -> Asking[None]:
         settled_before(draft, place, task)
 
 
-def as_of_the_end(draft: State, task: TaskRecord) -> TaskRecord:
-    """What had ended unsettled before the end is looked at here; what ended since, while nothing
-    went on, is settled when it does.
+def settle_old(draft: State) -> None:
+    """What had ended unsettled before the end is looked at by this recount, and counts in it,
+    whatever the order of the tasks; what ended since, while nothing went on, is settled when it
+    does.
     """
-    old = task.unsettled and task.end_ms <= draft.head.last_retried_ms
-    return replace(task, unsettled=False) if old else task
+    since_ms = draft.head.last_retried_ms
+    for task in waiting_for(draft, lambda task: task.unsettled and task.end_ms <= since_ms):
+        draft.reopen(replace(task, unsettled=False))
 
 
 def settled_before(draft: State, place: Place, task: TaskRecord) -> None:
     """What an ended task led to. One that was made in this very decision has its steps."""
-    if task.unsettled:
-        task = as_of_the_end(draft, task)
-        draft.reopen(task)
     if not is_final(task):
         return  # it is not settled yet, or failed again at once and is tried again
     if not task.status.successful:
