@@ -185,12 +185,7 @@ class SqliteIndex:
             connection = self._connect()
             tables = 0
         if not tables:
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in SCHEMA:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            connection.execute("COMMIT")
+            _create(connection)
         return connection
 
     def _connect(self) -> sqlite3.Connection:
@@ -251,6 +246,17 @@ def _total(connection: sqlite3.Connection, query: Query, table: Table, counted: 
     statement = f"SELECT {counted} FROM {table.source} WHERE {found.text}"
     total: int = connection.execute(statement, found.values).fetchone()[0]
     return total
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    """The tables, unless another connection has made them since they were looked for."""
+    connection.execute("BEGIN IMMEDIATE")
+    if not connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]:
+        for statement in SCHEMA:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    connection.execute("COMMIT")
 
 
 def _workflows(connection: sqlite3.Connection, query: Query) -> Found[WorkflowDocument]:
