@@ -21,6 +21,7 @@ SEEDS ?= 200
 FROM ?= 1
 STORE ?= sqlite
 KILLS ?= 200
+HITS ?= 0
 MINUTES ?= 2
 MINUTES ?= 20
 nestings: SEEDS = 2000
@@ -164,8 +165,8 @@ sim-planted: $(READY) ## Show that simulation finds every planted bug
 nestings: $(READY) ## Compare SEEDS= random nestings (2,000) with the reference model
 	@PODIUM_NESTINGS_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/reference $(ARGS)
 
-chaos: $(READY) ## Kill a server under load KILLS= times on STORE=sqlite, or MINUTES= of all faults on STORE=redis, sentinel or cluster
-	@$(BIN)/python -m tests.chaos --store $(STORE) --kills $(KILLS) --minutes $(MINUTES)
+chaos: $(READY) ## Kill a server under load KILLS= times on STORE=sqlite, HITS= times at each step towards it, or MINUTES= of all faults on STORE=redis, sentinel or cluster
+	@$(BIN)/python -m tests.chaos --store $(STORE) --kills $(KILLS) --hits $(HITS) --minutes $(MINUTES)
 
 attack: $(READY) ## Attack the port for MINUTES= (2), all ways in turn
 	@$(BIN)/python -m tests.attack --minutes $(MINUTES)

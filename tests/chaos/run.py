@@ -77,11 +77,11 @@ async def _storm(victim: Victim, ledgers: Ledgers, *, kills: int, random: Random
             await victim.start()
         starter.stopping.set()
         await starting
-        await _all_finished(victim.target, ledgers)
+        await all_finished(victim.target, ledgers)
         await serving.stop()
 
 
-async def _all_finished(target: str, ledgers: Ledgers) -> None:
+async def all_finished(target: str, ledgers: Ledgers) -> None:
     """Wait for every acknowledged workflow; what does not end in time is left to the verdict."""
     async with grpc.aio.insecure_channel(target) as channel:
         workflows = workflow_pb2_grpc.WorkflowServiceStub(channel)
