@@ -23,7 +23,6 @@ STORE ?= sqlite
 KILLS ?= 200
 HITS ?= 0
 MINUTES ?= 2
-MINUTES ?= 20
 nestings: SEEDS = 2000
 fuzz: MINUTES = 10
 ARGS ?=
