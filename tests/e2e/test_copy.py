@@ -14,7 +14,7 @@ from podium.copying.copy import Copying
 from podium.copying.image import CopyFailed
 from podium.runtime.clock import SystemClock
 from podium.store.memory import MemoryStore
-from podium.store.port import StoreUnavailable
+from podium.store.port import Commit, StoreUnavailable
 from podium.store.sqlite import SqliteStore
 from podium.v1 import workflow_pb2, workflow_pb2_grpc
 from tests.cli.serving import serving
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-    from podium.store.port import Commit, CommitResult, Store
+    from podium.store.port import CommitResult, Store
 
 pytestmark = [pytest.mark.part("redis-server"), pytest.mark.timeout(180)]
 
@@ -165,8 +165,27 @@ async def filled(path: Path) -> AsyncGenerator[Store]:
         await store.close()
 
 
+async def with_effects(store: Store) -> None:
+    """As two servers leave it that died before they had carried out all."""
+    for partition in range(256):
+        for workflow_id in await store.scan(partition, "", 100):
+            for server in ("dead", "dead, too"):
+                await store.heartbeat(server)
+                loaded = await store.load(workflow_id, ())
+                assert loaded is not None
+                commit = Commit(
+                    workflow_id=workflow_id,
+                    version=loaded.version,
+                    incarnation=server,
+                    outbox=(b"first", b"second"),
+                    running=False,
+                )
+                await store.commit([commit])
+
+
 async def test_a_copy_that_is_cut_short_goes_on(tmp_path: Path) -> None:
     async with filled(tmp_path) as source:
+        await with_effects(source)
         target = MemoryStore(SystemClock().now_ms)
         await target.open()
         done = 0
@@ -187,6 +206,11 @@ async def test_a_copy_that_is_cut_short_goes_on(tmp_path: Path) -> None:
         await back.open()
         there = await Copying(target, back, SystemClock(), lambda _: None).run()
         assert (there.executions, there.archived) == (RUNS - 1, 1)
+        waiting = [await store.outbox(range(256), "dead, too") for store in (source, back)]
+        assert sorted(each.workflow_id for each in waiting[0]) == sorted(
+            each.workflow_id for each in waiting[1]
+        )
+        assert [each.effect for each in waiting[1]] == [b"first", b"second"] * (RUNS - 1)
 
 
 async def test_a_target_with_work_of_its_own_is_left_alone(tmp_path: Path) -> None:

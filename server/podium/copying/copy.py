@@ -79,14 +79,15 @@ class Copying:
         members = await _members_at_rest(self._source, self._clock, "source")
         there = await _members_at_rest(self._target, self._clock, "target")
         self._source_effects = await effects_in(self._source, members)
-        self._target_effects = await effects_in(self._target, there)
+        # A copy that was cut short has made no members of those whose effects it wrote.
+        self._target_effects = await effects_in(self._target, {*members, *there})
         await self._copy_definitions()
+        await self._copy_archived()
         for partition in range(PARTITIONS):
             await self._copy_partition(partition)
             if (partition + 1) % PARTITIONS_SAID == 0:
                 done = self._copied.executions + self._copied.equal
                 self._say(f"{done} executions, {partition + 1} of {PARTITIONS} partitions")
-        await self._copy_archived()
         await self._copy_audit()
         for incarnation in members:  # they are dead there, and what they held is taken over
             await self._target.heartbeat(incarnation)
@@ -164,11 +165,14 @@ class Copying:
             after = ids[-1]
 
     async def _copy_archive(self, workflow_id: str) -> None:
-        """An archive is made of an execution: of one that is there for this."""
+        """An archive is made of an execution: of one that is there for this. One that was begun
+        anew under the same id is copied after it.
+        """
         archive = await self._source.archived(workflow_id)
         if archive is None or await self._target.archived(workflow_id) == archive:
             return
         await self._target.remove_archived(workflow_id)
+        await remove_image(self._target, workflow_id, self._target_effects)
         await self._target.commit([Commit(workflow_id=workflow_id, version=0, running=False)])
         await self._target.remove(workflow_id, 1, TOMBSTONE_MS, archive=archive)
         if await self._target.archived(workflow_id) != archive:
