@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from podium.runtime.clock import SystemClock
 from podium.store.port import StoreUnavailable
 from podium.store.redis import scripts
 from podium.store.redis.address import read_address
+from podium.store.redis.durability import LOCAL, Durability
 from podium.store.redis.rights import NAMES
 from podium.store.redis.store import RedisStore
 from tests.cli.serving import refused as refused_by_serve
@@ -20,7 +22,7 @@ from tests.store.nodes import Node, one_node
 from tests.store.secured import USER, Secured
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 pytestmark = pytest.mark.part("redis-server")
 
@@ -33,18 +35,23 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         yield node
 
 
-async def opens(url: str) -> RedisStore:
-    """A store that opened and is closed."""
-    store = RedisStore(read_address(url), SystemClock().now_ms)
+@pytest.fixture(autouse=True)
+async def closing() -> AsyncIterator[None]:
+    """redis-py does not wait for a refused connection to close; TLS takes turns of the loop."""
+    yield
+    await asyncio.sleep(0.02)
+
+
+async def opens(url: str, durability: Durability = LOCAL) -> None:
+    store = RedisStore(read_address(url), SystemClock().now_ms, durability=durability)
     await store.open()
     await store.close()
-    return store
 
 
-async def refused(url: str) -> str:
+async def refused(url: str, durability: Durability = LOCAL) -> str:
     """One line, for people."""
     with pytest.raises(StoreUnavailable) as refusal:
-        await opens(url)
+        await opens(url, durability)
     words = str(refusal.value)
     assert "expected" in words
     assert "found" in words or "user and password" in words
@@ -125,6 +132,19 @@ async def test_a_right_that_lacks_is_told(secured: Secured, name: str) -> None:
         secured.grant(right)
     assert f"found that {right} lacks" in words
     assert words.endswith(f"grant it with ACL SETUSER {USER} {right}")
+
+
+async def test_rights_of_one_durability_are_asked_for_with_it(secured: Secured) -> None:
+    words = await refused(secured.url, Durability("replica"))
+    assert words.endswith(f"grant it with ACL SETUSER {USER} +wait")
+    words = await refused(secured.url, Durability("fsync"))
+    assert "expected appendfsync always, found that CONFIG GET is refused" in words
+    secured.grant("+config|get")
+    try:
+        words = await refused(secured.url, Durability("fsync"))
+    finally:
+        secured.grant("-config|get")
+    assert "expected appendfsync always, found everysec" in words
 
 
 async def test_a_user_that_may_not_even_ping_is_refused(secured: Secured) -> None:

@@ -77,19 +77,21 @@ NAMES: Final = frozenset(
     {str(command[0]) for commands in TRIED.values() for command in commands}
     | {"PING", "TIME", "EVAL", "EVALSHA", "PUBLISH", "SUBSCRIBE"}
 )
-"""All that are tried; INFO, CONFIG GET and WAIT are of the suitability."""
+"""All that are tried; INFO and CONFIG GET are of the suitability."""
 UNKNOWN: Final = "0" * 40
 """The digest of no script."""
 TELLS_TIME: Final = "return redis.pcall('TIME').err and 0 or 1"
 """By script: redis-py sends TIME to all nodes of a cluster, which its pipelines cannot."""
 
 
-async def check_rights(link: Link, address: Address) -> None:
-    """Raises StoreUnavailable."""
+async def check_rights(link: Link, address: Address, *, waits: bool) -> None:
+    """`waits` = for replicas. Raises StoreUnavailable."""
     if address.kind == "dynomite":  # it has no users
         return
     channel = f"{address.prefix}bus:"
     tried = _commands(address.prefix, channel)
+    if waits and address.kind != "cluster":  # whose pipelines take no WAIT without a node
+        tried.append(("WAIT", 0, 1))
     answers = await link.tried(tried)
     lacks = {
         _lack(address, str(command[0]), answer)

@@ -63,7 +63,8 @@ class RedisStore(Executions, Changes, Entries, View, Definitions, Bus):
     async def open(self) -> None:
         await self.link.open()
         try:
-            await check_rights(self.link, self._address)
+            waits = self._durability.level == "replica"
+            await check_rights(self.link, self._address, waits=waits)
             self._unsuitable_nodes = await inspect(
                 self.link, self._keys, self._durability, volatile_allowed=self._volatile_allowed
             )
