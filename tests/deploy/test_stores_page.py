@@ -30,7 +30,7 @@ TRIES_MAX: Final = 40
 
 
 def test_each_store_has_its_lines() -> None:
-    assert [name for name, _ in BLOCKS] == ["SQLite", "Redis", "Sentinel", "Redis"]
+    assert [name for name, _ in BLOCKS] == ["SQLite", "Redis", "TLS", "Sentinel", "Redis"]
     assert all(len(commands(lines)) <= 5 for _, lines in BLOCKS)
 
 
@@ -105,5 +105,17 @@ async def serve_and_work(line: str, folder: Path) -> None:
 
 def end(port: int) -> None:
     """Whatever serves there, by its own process id."""
-    with suppress(RedisError), Redis(port=port, protocol=2, socket_timeout=5) as node:
-        os.kill(int(node.info("server")["process_id"]), signal.SIGKILL)
+    plain = Redis(port=port, protocol=2, socket_timeout=5)
+    secured = Redis(
+        port=port,
+        protocol=2,
+        socket_timeout=5,
+        username="podium",
+        password="secret",
+        ssl=True,
+        ssl_cert_reqs="none",
+    )
+    for each in (plain, secured):
+        with suppress(RedisError), each as node:
+            os.kill(int(node.info("server")["process_id"]), signal.SIGKILL)
+            return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.store.nodes import DURABLE, Cluster, Node, Replicated, Watched
+from tests.store.secured import Secured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def url_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """The URL of a running `redis`, `cluster`, `sentinel` or `replicated`."""
+    """The URL of a running `redis`, `cluster`, `sentinel`, `replicated` or `secured`."""
     with ExitStack() as stack:
 
         @cache
@@ -26,6 +27,8 @@ def url_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
                 return stack.enter_context(Cluster(folder, *DURABLE)).url
             if kind == "sentinel":
                 return stack.enter_context(Watched(folder)).url
+            if kind == "secured":
+                return stack.enter_context(Secured(folder)).url
             if kind == "replicated":
                 return stack.enter_context(Replicated(folder)).url
             return stack.enter_context(Node(folder, *DURABLE)).url

@@ -70,7 +70,7 @@ class Distant:
 @asynccontextmanager
 async def distant(url: str, durability: Durability = LOCAL) -> AsyncIterator[Subject]:
     """A store of its own on shared nodes, open."""
-    address = read_address(f"{url}?prefix={uuid4().hex}:")
+    address = read_address(f"{url}{'&' if '?' in url else '?'}prefix=podium:{uuid4().hex}:")
     store = RedisStore(address, SystemClock().now_ms, durability=durability)
     await store.open()
     try:

@@ -64,6 +64,8 @@ class Address(msgspec.Struct, frozen=True):
     def shown(self) -> str:
         """For people; without passwords."""
         scheme = next(name for name, kind in KINDS.items() if kind == self.kind)
+        if self.tls and self.kind == "redis":
+            scheme = "rediss"
         hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
         return f"{scheme}://{hosts}"
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final, cast
 from redis import exceptions
 
 from podium.store.port import StoreError, StoreFull, StoreUnavailable, Unreplicated
-from podium.store.redis.clients import clients_of, node_client
+from podium.store.redis.clients import ANSWER_S, clients_of, node_client
 from podium.store.redis.durability import LOCAL, SCRIPTS, kept_by_cluster, kept_by_one
+from podium.store.redis.refusal import check_files, refusal
 from podium.store.redis.scripts import ALL
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Link:
 
     async def open(self) -> None:
         """Raises StoreUnavailable."""
+        check_files(self._address)
         self._client, self._others = clients_of(self._address)
         try:
             if self._cluster:
@@ -107,7 +109,7 @@ class Link:
                 await _ping(self._client)
         except NO_ANSWER as error:
             await self.close()
-            raise _refused(self._address, error) from None
+            raise refusal(self._address, error) from None
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -156,6 +158,29 @@ class Link:
             if isinstance(answer, Exception):
                 raise _told(answer)
         return answers
+
+    async def tried(self, commands: Sequence[Command]) -> list[object]:
+        """Of each an answer or an error, which is raised only where nobody answers at all."""
+        return await self._answers(commands, self._plain)
+
+    async def deaf(self, channel: str) -> exceptions.NoPermissionError | None:
+        """What forbids to listen to a channel. Raises StoreUnavailable."""
+        client = self.node_client()
+        if client is None:
+            raise StoreUnavailable("expected an open store, found it closed")
+        heard = client.pubsub()
+        try:
+            await heard.subscribe(channel.encode())
+            await heard.get_message(timeout=ANSWER_S)
+        except exceptions.NoPermissionError as error:
+            return error
+        except NO_ANSWER as error:
+            raise unavailable(error) from None
+        finally:
+            await heard.aclose()
+            if client is not self._client:
+                await client.aclose()
+        return None
 
     def _take_off(self, lane: Lane) -> None:
         """What waits at the end of this loop turn travels together, FLIGHTS_MAX times at once."""
@@ -258,16 +283,6 @@ def _passing(error: exceptions.ResponseError) -> bool:
 def unavailable(error: Exception) -> StoreUnavailable:
     """Without addresses and arguments: it may reach a client."""
     return StoreUnavailable(f"expected the store to answer, found {type(error).__name__}")
-
-
-def _refused(address: Address, error: Exception) -> StoreUnavailable:
-    """At the start the operator reads it: with the place, and what helps."""
-    if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError):
-        return StoreUnavailable(f"{address.shown}: expected a user and password that it takes")
-    words = str(error).partition("\n")[0]
-    if isinstance(error, exceptions.RedisClusterException):
-        return StoreUnavailable(f"{address.shown}: expected a cluster with all slots: {words}")
-    return StoreUnavailable(f"{address.shown}: expected a node that answers, found: {words}")
 
 
 async def _ping(client: Client) -> None:

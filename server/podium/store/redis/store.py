@@ -13,6 +13,7 @@ from podium.store.redis.executions import Executions
 from podium.store.redis.keys import Keys
 from podium.store.redis.link import Link
 from podium.store.redis.registry import Definitions
+from podium.store.redis.rights import check_rights
 from podium.store.redis.suitability import inspect
 from podium.store.redis.view import View
 
@@ -36,6 +37,7 @@ class RedisStore(Executions, Changes, Entries, View, Definitions, Bus):
         notes: bool = True,
     ) -> None:
         """`notes` = changes are noted for an index; without one they would only gather."""
+        self._address = address
         self.link, self.keys = Link(address, durability), Keys(address.prefix)
         super().__init__(self.link, self.keys)
         self._marks = "1" if notes else "0"
@@ -61,6 +63,8 @@ class RedisStore(Executions, Changes, Entries, View, Definitions, Bus):
     async def open(self) -> None:
         await self.link.open()
         try:
+            waits = self._durability.level == "replica"
+            await check_rights(self.link, self._address, waits=waits)
             self._unsuitable_nodes = await inspect(
                 self.link, self._keys, self._durability, volatile_allowed=self._volatile_allowed
             )
