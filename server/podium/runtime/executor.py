@@ -17,7 +17,7 @@ from podium.runtime.mailbox import Mailbox, into
 if TYPE_CHECKING:
     from podium.engine.command import Command, Outcome, Start
     from podium.engine.graph import Graph
-    from podium.model.execution import ExecutionHeader
+    from podium.model.execution import ExecutionHeader, TaskRecord
     from podium.runtime.cache import Cache, Entry
     from podium.runtime.deciding import Deciding
     from podium.runtime.letter import Reply
@@ -93,6 +93,21 @@ class Executor:
         if entry is None:
             raise UnknownExecution(workflow_id)
         return entry
+
+    async def read_attempt(self, task_id: str) -> tuple[TaskRecord, ExecutionHeader] | None:
+        """This very attempt, with its execution's header; None where it is not the latest of its
+        task any more, or its execution is gone.
+        """
+        parts = split_task_id(task_id)
+        assert parts is not None, task_id
+        try:
+            entry = await self.read_task(parts[0], task_id)
+        except UnknownExecution:
+            return None
+        task = entry.records.tasks.get(parts[1])
+        if task is None or task.id != task_id or entry.header is None:
+            return None
+        return task, entry.header
 
     def forget(self, workflow_id: str) -> None:
         """It was changed in the store by somebody else: read it anew."""

@@ -13,9 +13,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-from podium.engine.identity import split_task_id
 from podium.protocol.frame import LeaseName
-from podium.runtime.letter import UnknownExecution
 from podium.runtime.reconciling import Reconciling
 from podium.store.port import PARTITIONS, Settle, StoreError
 
@@ -303,16 +301,9 @@ class Members:
 
     async def _lose(self, task_id: str, incarnation: str) -> None:
         """The lease as stored, if it still is that incarnation's, is lost."""
-        parts = split_task_id(task_id)
-        assert parts is not None, task_id
-        try:
-            entry = await self._executor.read_task(parts[0], task_id)
-        except UnknownExecution:
-            return
-        task = entry.records.tasks.get(parts[1])
-        if task is None or task.id != task_id or task.lease is None:
-            return
-        if task.lease.incarnation == incarnation:
+        found = await self._executor.read_attempt(task_id)
+        task = None if found is None else found[0]
+        if task is not None and task.lease is not None and task.lease.incarnation == incarnation:
             self._leases.lose(LeaseName(task_id, task.lease_epoch))
 
 

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 import msgspec
 from msgspec.structs import replace
 
-from podium.engine.identity import split_task_id
 from podium.model.queue import LeaseKind, Queue
 from podium.runtime.clock import spawn
-from podium.runtime.letter import UnknownExecution
 from podium.store import codec
 from podium.store.port import StoreError
 
@@ -177,7 +175,7 @@ class Bus:
             return
         try:
             found = _carried(message) or await self._read(message)
-        except (StoreError, UnknownExecution):
+        except StoreError:
             found = None
         if found is None:
             seat.give_back()
@@ -186,14 +184,12 @@ class Bus:
         seat.give(*found)
 
     async def _read(self, message: AssignedMessage) -> tuple[TaskRecord, ExecutionHeader] | None:
-        parts = split_task_id(message.task_id)
-        assert parts is not None, message.task_id
-        entry = await self._executor.read_task(parts[0], message.task_id)
-        task = entry.records.tasks.get(parts[1])
-        if task is None or task.id != message.task_id or entry.header is None:
+        found = await self._executor.read_attempt(message.task_id)
+        if found is None:
             return None
+        task, _ = found
         current = task.lease_epoch == message.lease_epoch and task.lease is not None
-        return (task, entry.header) if current else None
+        return found if current else None
 
 
 def _carried(message: AssignedMessage) -> tuple[TaskRecord, ExecutionHeader] | None:

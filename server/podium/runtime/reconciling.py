@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from podium.engine.identity import split_task_id
-from podium.runtime.letter import UnknownExecution
 from podium.store.port import PARTITIONS
 
 if TYPE_CHECKING:
@@ -110,16 +108,11 @@ class Reconciling:
         self._ended = ended
 
     async def _look_at(self, task_id: str, now_ms: int, unknown: dict[str, int]) -> None:
-        parts = split_task_id(task_id)
-        assert parts is not None, task_id
-        try:
-            entry = await self._executor.read_task(parts[0], task_id)
-        except UnknownExecution:
-            return
-        task = entry.records.tasks.get(parts[1])
+        found = await self._executor.read_attempt(task_id)
+        task = None if found is None else found[0]
         if task is None or task.lease is None or task.lease.incarnation != self._incarnation:
             return
-        if task.id != task_id or self._leases.holds(task_id, task.lease_epoch):
+        if self._leases.holds(task_id, task.lease_epoch):
             return
         since_ms = self._unknown.get(task_id, now_ms)
         if now_ms - since_ms >= AGE_MS:
