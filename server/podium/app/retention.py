@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from podium.config_retention import Retention as Settings
     from podium.model.execution import ExecutionHeader
     from podium.runtime.cache import Entry
+    from podium.store.port import Loaded
 
 LOG = logging.getLogger("podium.retention")
 PAGE: Final = 50
@@ -206,19 +207,17 @@ class Retention:
             return None
         line, kept = b"", None
         if self._folder is not None:
-            line = await self._line(workflow_id, loaded.version)
+            line = await self._line(workflow_id, loaded)
             if not line:
                 return None
         if self._settings.archive:
             kept = await asyncio.to_thread(codec.encode_archive, loaded.fields)
         return Leaving(workflow_id, loaded.version, header.ended_ms, line, kept)
 
-    async def _line(self, workflow_id: str, version: int) -> bytes:
-        """Empty where it cannot be written, or changed just now."""
+    async def _line(self, workflow_id: str, loaded: Loaded) -> bytes:
+        """Empty where it cannot be written."""
         try:
-            entry = await self._loader.load(workflow_id, None)
-            if entry is None or entry.version != version:
-                return b""
+            entry = await self._loader.entry_of(workflow_id, loaded, complete=True)
             return await asyncio.to_thread(line_of, entry)
         except StoreError:
             raise

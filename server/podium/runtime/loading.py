@@ -72,7 +72,7 @@ class Loader:
         loaded = await self._store.load(workflow_id, names)
         if loaded is None:
             return None
-        return await self._entry(workflow_id, loaded, complete=names is None)
+        return await self.entry_of(workflow_id, loaded, complete=names is None)
 
     async def load_archived(self, workflow_id: str) -> Entry | None:
         """All that was archived of an execution that was removed, or None."""
@@ -80,9 +80,10 @@ class Loader:
         if value is None:
             return None
         fields = await asyncio.to_thread(codec.decode_archive, value)
-        return await self._entry(workflow_id, Loaded(0, dict(fields)), complete=True)
+        return await self.entry_of(workflow_id, Loaded(0, dict(fields)), complete=True)
 
-    async def _entry(self, workflow_id: str, loaded: Loaded, *, complete: bool) -> Entry:
+    async def entry_of(self, workflow_id: str, loaded: Loaded, *, complete: bool) -> Entry:
+        """Of fields that were read; `complete` = all of them."""
         header, records = codec.decode_records(loaded.fields, complete=complete)
         assert header is not None, workflow_id
         inline = loaded.fields.get(codec.DEFINITION_FIELD)
