@@ -133,8 +133,9 @@ class Copying:
         image = await read_image(self._source, workflow_id, self._source_effects)
         if image is None:
             raise CopyFailed(f"workflow {workflow_id}: expected it in the source, found it removed")
-        there = await self._in_target(workflow_id)
-        if there == image.digest:
+        digest = image.digest
+        there = await read_image(self._target, workflow_id, self._target_effects)
+        if there is not None and there.digest == digest:
             self._copied.equal += 1
             return
         await remove_image(self._target, workflow_id, self._target_effects)
@@ -142,20 +143,12 @@ class Copying:
         members = {each for each, _ in image.effects}
         effects = await effects_in(self._target, members)
         written = await read_image(self._target, workflow_id, effects)
-        if written is None or written.digest != image.digest:
+        if written is None or written.digest != digest:
             raise CopyFailed(
-                f"workflow {workflow_id}: expected the digest {image.digest.hex()} in the target,"
+                f"workflow {workflow_id}: expected the digest {digest.hex()} in the target,"
                 f" found {'nothing' if written is None else written.digest.hex()}"
             )
         self._copied.executions += 1
-
-    async def _in_target(self, workflow_id: str) -> bytes | None:
-        """The digest of what is there; None where nothing is, or a part."""
-        loaded = await self._target.load(workflow_id, ("h",))
-        if loaded is None or loaded.fields["h"] is None:
-            return None
-        image = await read_image(self._target, workflow_id, self._target_effects)
-        return None if image is None else image.digest
 
     async def _copy_archived(self) -> None:
         after = ""

@@ -7,6 +7,8 @@ equal calls are no part of it.
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -68,11 +70,15 @@ async def effects_in(store: Store, incarnations: Iterable[str]) -> Effects:
 
 
 async def read_image(store: Store, workflow_id: str, effects: Effects) -> Image | None:
-    """None where it does not exist. Raises CopyFailed, StoreError, StoredFormatUnknown."""
+    """None where it does not exist, or a copy of it was cut short. Raises CopyFailed, StoreError,
+    StoredFormatUnknown.
+    """
     loaded = await store.load(workflow_id, None)
     if loaded is None:
         return None
     fields = {name: value for name, value in loaded.fields.items() if value is not None}
+    if HEADER_FIELD not in fields:
+        return None
     entries = await store.entries(workflow_id, 0)
     waiting = effects.get(workflow_id, [])
     if entries.outbox != len(waiting):
@@ -147,7 +153,7 @@ async def _key(
 
 
 def _commits(image: Image) -> Iterator[Commit]:
-    """History and lines one by one, then the execution, then its effects by incarnation."""
+    """History row by row, lines task by task, the execution, its effects by incarnation."""
     version = 0
     for row in image.history:
         yield Commit(
@@ -158,8 +164,10 @@ def _commits(image: Image) -> Iterator[Commit]:
             running=False,
         )
         version += 1
-    for line in image.logs:
-        yield Commit(workflow_id=image.workflow_id, version=version, logs=(line,), running=False)
+    for _, lines in groupby(image.logs, key=itemgetter(0)):
+        yield Commit(
+            workflow_id=image.workflow_id, version=version, logs=tuple(lines), running=False
+        )
         version += 1
     terminal = decode_header(image.fields[HEADER_FIELD]).status.terminal
     runs = _runs(image.effects)
