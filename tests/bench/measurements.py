@@ -34,7 +34,6 @@ from tests.bench.jobs import (
     Latencies,
     Pace,
     Rate,
-    Saturate,
     Shape,
 )
 from tests.bench.plan import Plan
@@ -229,22 +228,10 @@ async def rates_of(shape: Shape, plan: Plan) -> tuple[list[Rate], list[Rate]]:
     podium: list[Rate] = []
     for _ in range(plan.rounds):
         async with floor_server() as server:
-            floor.append(await run_job(saturate(server, shape, plan), Rate))
+            floor.append(await run_job(loads.saturate([server.target], shape, plan), Rate))
         async with podium_server(PODIUM_COMMAND) as server:
-            podium.append(await run_job(saturate(server, shape, plan), Rate))
+            podium.append(await run_job(loads.saturate([server.target], shape, plan), Rate))
     return floor, podium
-
-
-def saturate(server: Server, shape: Shape, plan: Plan) -> Saturate:
-    """The load of the rates."""
-    return Saturate(
-        server.target,
-        shape,
-        calls=loads.START_CALLS,
-        open_limit=loads.OPEN_WORKFLOWS_MAX,
-        warm_up_ms=plan.warm_up_ms,
-        window_ms=plan.window_ms,
-    )
 
 
 def pace(server: Server, plan: Plan) -> Pace:

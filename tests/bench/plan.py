@@ -3,7 +3,10 @@
 Loads are the same in both, so that figures can be compared; only times differ.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from tests.bench.jobs import Saturate, Shape
 
 ECHO_CALLS = 64
 START_CALLS = 96
@@ -47,3 +50,17 @@ QUICK = Plan(
     waits_ms=10_000,
     stored=10_000,
 )
+
+
+def saturate(targets: Sequence[str], shape: Shape, plan: Plan) -> Saturate:
+    """The load of the rates, over servers that share a store."""
+    first, *others = targets
+    return Saturate(
+        first,
+        shape,
+        calls=START_CALLS,
+        open_limit=OPEN_WORKFLOWS_MAX,
+        warm_up_ms=plan.warm_up_ms,
+        window_ms=plan.window_ms,
+        others=tuple(others),
+    )

@@ -61,17 +61,8 @@ async def with_cpu(redis: Shared, plan: Plan) -> tuple[Rate, float]:
 
 
 def saturate(servers: list[Server], plan: Plan) -> Saturate:
-    """As measurements.saturate, over several servers."""
-    first, *others = servers
-    return Saturate(
-        first.target,
-        ONE_TASK,
-        calls=loads.START_CALLS,
-        open_limit=loads.OPEN_WORKFLOWS_MAX,
-        warm_up_ms=plan.warm_up_ms,
-        window_ms=plan.window_ms,
-        others=tuple(each.target for each in others),
-    )
+    """One-task workflows over all of them."""
+    return loads.saturate([each.target for each in servers], ONE_TASK, plan)
 
 
 async def measure_hop(plan: Plan) -> list[Figure]:

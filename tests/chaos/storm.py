@@ -11,13 +11,11 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
-import grpc
-
-from podium.v1 import workflow_pb2, workflow_pb2_grpc
 from tests.chaos.faults import NODE_FAULTS, Fault
 from tests.chaos.fleet import ClusterFleet, Fleet, NodeFleet, SentinelFleet
 from tests.chaos.load import Ledgers, Starter, register, worker
 from tests.chaos.node_faults import CLUSTER_FAULTS, SENTINEL_FAULTS
+from tests.chaos.run import TASKS_PER_S_MIN, all_finished
 from tests.chaos.verdict import Verdict, judge_store
 
 if TYPE_CHECKING:
@@ -27,9 +25,6 @@ F = TypeVar("F", bound=Fleet)
 
 REST_S_MIN, REST_S_MAX = 1.0, 4.0
 RECOVERED_S, RECOVERED_AFTER_OUTAGE_S = 10.0, 20.0
-TASKS_PER_S_MIN = 50
-FINISH_S = 120
-WAIT_MS = 20_000
 LOOK_S = 0.05
 
 
@@ -118,7 +113,7 @@ async def _weather(  # noqa: PLR0913 - the parts of a run
         for each in starters:
             each.stopping.set()
         await asyncio.gather(*starting)
-        await _all_finished(fleet.targets[0], ledgers)
+        await all_finished(fleet.targets[0], ledgers)
         for serving in workers:
             await serving.stop()
 
@@ -135,23 +130,6 @@ async def _strike(
     found.slowest_s[fault.name] = max(took_s, found.slowest_s.get(fault.name, 0.0))
     if took_s > (RECOVERED_AFTER_OUTAGE_S if fault.outage else RECOVERED_S):
         found.late.append(f"{fault.name}: work went on {took_s:.1f} s after its end")
-
-
-async def _all_finished(target: str, ledgers: Ledgers) -> None:
-    """Wait for every acknowledged workflow; what does not end in time is left to the verdict."""
-    async with grpc.aio.insecure_channel(target) as channel:
-        workflows = workflow_pb2_grpc.WorkflowServiceStub(channel)
-        try:
-            async with asyncio.timeout(FINISH_S):
-                for workflow_id in ledgers.acknowledged:
-                    finished = False
-                    while not finished:
-                        request = workflow_pb2.WaitRequest(
-                            workflow_id=workflow_id, timeout_ms=WAIT_MS
-                        )
-                        finished = (await workflows.Wait(request)).finished
-        except TimeoutError:
-            return
 
 
 STORES: dict[str, Callable[[float, int], Awaitable[Storm]]] = {

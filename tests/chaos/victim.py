@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
-import socket
 import sys
-from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Self
 
 from tests.bench.processes import ROOT, Failed, end, serving_line, words_of
+from tests.store.nodes import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 END_S_MAX = 30
-PORTS = 20_000, 32_000
-
-
-def free_port() -> int:
-    """A port that was free a moment ago. It is none that the kernel gives to connections: a client
-    that tries again and again while its server is dead would meet itself at one of those.
-    """
-    while True:
-        port = random.randrange(*PORTS)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class Victim:

@@ -69,6 +69,18 @@ async def serving(*arguments: str, **environment: str) -> AsyncGenerator[Serving
             await process.communicate()
 
 
+async def podium(*arguments: str) -> tuple[int, str, str]:
+    """`podium` with these arguments, run to its end: exit code, what it said, and complained."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "podium.cli.main", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    said, complaints = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode(), complaints.decode()
+
+
 async def refused(*arguments: str, **environment: str) -> tuple[int, str]:
     """The exit code and the words of a server that does not start."""
     process = await start(*arguments, environment=environment)

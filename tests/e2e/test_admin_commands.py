@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.api.credentials import Keys
-from tests.cli.serving import serving
+from tests.cli.serving import podium, serving
 from tests.e2e.client import Client
 from tests.store.nodes import Node, one_node
 
@@ -21,14 +19,8 @@ pytestmark = [pytest.mark.part("redis-server"), pytest.mark.timeout(120)]
 
 async def admin(*arguments: str) -> tuple[int, list[str], str]:
     """Exit code, lines said, and complaints."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "podium.cli.main", "admin", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    said, complaints = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, said.decode().splitlines(), complaints.decode()
+    code, said, complaints = await podium("admin", *arguments)
+    return code, said.splitlines(), complaints
 
 
 async def test_what_is_wrong_is_found_mended_and_gone(tmp_path: Path) -> None:

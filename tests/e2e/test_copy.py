@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from podium.store.memory import MemoryStore
 from podium.store.port import Commit, StoreUnavailable
 from podium.store.sqlite import SqliteStore
 from podium.v1 import workflow_pb2, workflow_pb2_grpc
-from tests.cli.serving import serving
+from tests.cli.serving import podium, serving
 from tests.e2e.client import Client
 from tests.store.nodes import one_node
 
@@ -89,14 +88,7 @@ async def fill(target: str) -> tuple[execution_pb2.Task, list[str]]:
 
 async def copied(source: str, target: str) -> tuple[int, str, str]:
     """Exit code, what was said, and complained."""
-    command = (sys.executable, "-m", "podium.cli.main", "admin", "copy")
-    process = await asyncio.create_subprocess_exec(
-        *command, "--from", source, "--to", target,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    said, complaints = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, said.decode(), complaints.decode()
+    return await podium("admin", "copy", "--from", source, "--to", target)
 
 
 async def test_work_goes_on_in_the_copy(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ their own process id.
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import time
@@ -23,20 +24,23 @@ SLOTS = 16_384
 MASTERS = 3
 SERVICE = "podium"
 READY_S = 60
+PORTS = 20_000, 32_000
 DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
 AT_ONCE = ("--repl-diskless-sync-delay", "0")
 """A replica's first copy waits for no other replica."""
 
 
 def free_port() -> int:
-    """Free a moment ago; also 10,000 above it, where a cluster's own bus will be."""
+    """Free a moment ago; also 10,000 above it, where a cluster's own bus will be. It is none that
+    the kernel gives to connections: a client that tries again and again while its server is dead
+    would meet itself at one of those.
+    """
     while True:
-        with socket.socket() as probe, socket.socket() as bus:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            with suppress(OSError, OverflowError):
-                bus.bind(("127.0.0.1", port + 10_000))
-                return port
+        port = random.randrange(*PORTS)
+        with socket.socket() as probe, socket.socket() as bus, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + 10_000))
+            return port
 
 
 class Node:
