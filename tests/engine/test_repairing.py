@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from podium.engine.command import Repair, ReportResult, Retry, Verdict
 from podium.model.execution import TaskStatus, WorkflowStatus
+from tests.engine.looping import Looping, loop
 from tests.engine.machine import Machine
 from tests.engine.random_flows import KINDS, Names, step, tasks_of
 from tests.engine.shapes import flow, fork, join, simple
@@ -90,6 +91,17 @@ def test_a_failure_that_nothing_followed_is_followed() -> None:
     machine.tasks[task.key] = replace(task, status=TERMINAL, end_ms=machine.now_ms)
     machine.ready.pop(task.id)
     machine.send(Repair())
+    assert machine.status == WorkflowStatus.FAILED
+
+
+def test_a_loop_does_not_forget_its_permissive_failure() -> None:
+    body = [simple("a", permissive=True), simple("b")]
+    machine = Looping(flow(loop(*body, n=2))).start()
+    machine.work("a__1", "FAILED")
+    key = machine.task("l").key
+    machine.joins[key] = replace(machine.joins[key], open_count=7)
+    machine.send(Repair())
+    machine.work("b__1")
     assert machine.status == WorkflowStatus.FAILED
 
 

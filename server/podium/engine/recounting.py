@@ -13,7 +13,7 @@ from podium.engine.operators.exclusive_join import EXCLUSIVE_JOIN_TYPE
 from podium.engine.operators.switch import HAS_CHILDREN
 from podium.engine.pausing import waiting_for
 from podium.engine.schedule import locate
-from podium.engine.settle import TERMINATE, counter_of, is_final, note_permissive
+from podium.engine.settle import TERMINATE, counter_of, is_final, note_permissive, tally
 from podium.engine.skipping import next_of
 from podium.engine.state import COUNTED, UNKNOWN
 from podium.engine.work import Step
@@ -69,13 +69,15 @@ def count_anew(draft: State, place: Place, task: TaskRecord) -> None:
     """The counter of a task that waits for others."""
     if task.task_type == LOOP:
         known = draft.joins.look(task.key)
-        inside = waiting_for(draft, lambda each: each.loop == task.key and not is_final(each))
+        inside = waiting_for(draft, lambda each: each.loop == task.key)
         counter = JoinRecord(
             key=task.key,
             open_count=len(inside),
             loop=True,
             latest=known.latest if known and known is not UNKNOWN else {},
         )
+        for each in filter(is_final, inside):
+            counter = tally(counter, each)
         draft.joins.changed[task.key] = counter
         draft.loops.append(task.key)
         return

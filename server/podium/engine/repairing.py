@@ -61,7 +61,11 @@ def drop_what_is_equal(draft: State) -> None:
 
 
 def counts(join: JoinRecord) -> tuple[object, ...]:
-    """What of a counter is decided by."""
+    """What of a counter is decided by. Of a loop: whether tasks are open, and whether one failed in
+    spite of being permissive (S-402); what was forgiven goes with the iterations that are pruned.
+    """
+    if join.loop:
+        return join.open_count, join.failed_count
     return (
         join.open_count,
         join.with_errors,
@@ -69,5 +73,4 @@ def counts(join: JoinRecord) -> tuple[object, ...]:
         join.canceled_count,
         join.exclusive,
         join.awaited,
-        join.loop,
     )
