@@ -25,6 +25,8 @@ class Part:
     install: str
 
 
+PREVIOUS = (Path(__file__).parent / "processes/previous.txt").read_text().strip()
+"""The commit of the version before this one; a shallow clone lacks it."""
 PARTS = {
     # Traces a process of its own: being on PATH is not enough where ptrace is forbidden.
     "strace": Part(("strace", "-o", os.devnull, "true"), "apt-get install -y strace"),
@@ -38,6 +40,10 @@ PARTS = {
     "go": Part((f"{BIN}/go", "version"), "make go"),
     "grpcurl": Part((f"{BIN}/grpcurl", "-version"), "make grpcurl"),
     "helm": Part((f"{BIN}/helm", "version"), "make helm"),
+    "previous": Part(
+        ("git", "cat-file", "-e", f"{PREVIOUS}^{{commit}}"),
+        f"git fetch --depth 1 origin {PREVIOUS}",
+    ),
     "java": Part((f"{BIN}/javac", "-version"), "make java"),
 }
 PROBE_S_MAX = 10

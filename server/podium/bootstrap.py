@@ -38,7 +38,11 @@ from podium.place import CannotServe, ListenPlace
 from podium.processes.tie import Tie, announce
 from podium.registry.registry import Registry
 from podium.runtime.clock import SystemClock, SystemIds
-from podium.runtime.interpreter import let_the_loop_go_first, spare_the_collector
+from podium.runtime.interpreter import (
+    give_memory_back,
+    let_the_loop_go_first,
+    spare_the_collector,
+)
 from podium.runtime.lag import LoopLag
 from podium.runtime.local import LocalWorker
 from podium.runtime.service import Runtime
@@ -79,6 +83,8 @@ STREAMS_MS: Final = 1_500
 """After GoAway a worker has this long to bring its results; then its stream is ended."""
 CALLS_MS: Final = 3_000
 """Calls in flight are answered within this, or end with UNAVAILABLE (Wait and Watch mostly do)."""
+CONNECTIONS_MS: Final = 4_000
+"""After the streams; then a peer that keeps its connection open is not waited for."""
 
 
 def run(
@@ -87,6 +93,7 @@ def run(
     """Serve until SIGTERM or SIGINT, `supervised` also until the supervisor (processes/) is gone.
     Raises CannotServe, SettingInvalid.
     """
+    give_memory_back()
     begin_log(settings.log)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, origins, supervised=supervised))
@@ -151,8 +158,7 @@ class Server:
         self._task_log = TaskLog(self._store)
         self._streams = 0
         self._workers = self._worker_service(clock)
-        self._runtime.members.on_silent = self._give_up_streams
-        self._health = Health()
+        self._health = Health(lambda: self._runtime.members.store_reachable)
         self._calls = CallCounts(clock.now_us)
         self._lag = LoopLag(clock)
         self._stopping = False
@@ -167,6 +173,8 @@ class Server:
         Shape: HOST:PORT by "grpc" and "http" (where HTTP is served).
         """
         self._lag.start()
+        self._runtime.members.on_silent = self._give_up_streams
+        self._runtime.members.on_turn = self._health.look
         try:
             await self._store.open()
             self._opened = True
@@ -278,6 +286,9 @@ class Server:
             ending = group.create_task(self._edge.stop(CALLS_MS / 1000))
             await asyncio.wait((ending,), timeout=STREAMS_MS / 1000)
             self._workers.end_all(STOPPING)
+            await asyncio.wait((ending,), timeout=CONNECTIONS_MS / 1000)
+            if ending.cancel():
+                LOG.warning("peers keep connections open", extra={"event": "connections_left"})
 
     def _runtime_settings(self, settings: Settings) -> RuntimeSettings:
         return RuntimeSettings(

@@ -13,6 +13,7 @@ from podium import config
 from podium.api.auditing import Auditor, is_audited
 from podium.api.protection import Protection
 from podium.api.server import SERVICES
+from podium.api.sturdy_server import sturdy_server
 from podium.conductor import definition_pb2 as definition
 from podium.conductor import metadata_service_pb2 as metadata
 from podium.conductor import workflow_service_pb2 as workflow
@@ -215,10 +216,9 @@ async def test_a_stream_that_its_client_breaks_off_is_on_the_trail_and_harms_nob
             yield b"x"
 
     trail: Any = Trail()
-    server = grpc.aio.server(interceptors=[Auditor(trail, SystemClock(), lambda: "me")])
+    server = sturdy_server([Auditor(trail, SystemClock(), lambda: "me")], [])
     made = grpc.unary_stream_rpc_method_handler(endless)
-    handler = grpc.method_handlers_generic_handler("podium.v1.AdminService", {"Stream": made})
-    server.add_generic_rpc_handlers((handler,))
+    server.add_registered_method_handlers("podium.v1.AdminService", {"Stream": made})
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     for _ in range(10):

@@ -83,7 +83,7 @@ async def test_a_parked_execution(monkeypatch: pytest.MonkeyPatch) -> None:
         assert kinds(found) == ["PARKED", "NO_WORKER"]
         cause = the(found, "PARKED")
         assert cause.reason == "ZeroDivisionError"
-        assert cause.place.startswith("test_parking.advance:")
+        assert cause.place.startswith("rig.advance:")
         assert cause.message.startswith(
             "It is parked for less than a second: deciding Pause raised"
         )

@@ -6,12 +6,15 @@ import logging
 from typing import TYPE_CHECKING
 
 import grpc.aio
+import pytest
 
 from podium.api.gone import GRPC_LOGGER
+from podium.api.worker_service import WorkerService
+from podium.v1 import worker_pb2, worker_pb2_grpc
 from tests.api.edge import Edge
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import AsyncIterator
 
 WORDS = "%s raised in core by servicer method [/podium.v1.WorkerService/Connect]"
 
@@ -24,3 +27,22 @@ async def test_only_writes_to_nobody_are_kept_quiet(caplog: pytest.LogCaptureFix
         log.error("without an exception")
     said = [each.getMessage() for each in caplog.records if each.name == GRPC_LOGGER]
     assert said == [WORDS % "ValueError", "without an exception"]
+
+
+async def test_a_status_that_nobody_waits_for_is_no_failed_call(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a stream whose end cannot be told, as its connection broke a moment before
+    async def connect(*_: object) -> None:
+        raise grpc.aio.InternalError("to nobody")
+
+    async def hello() -> AsyncIterator[worker_pb2.WorkerFrame]:
+        yield worker_pb2.WorkerFrame()
+
+    monkeypatch.setattr(WorkerService, "Connect", connect)
+    async with Edge() as edge:
+        stream = worker_pb2_grpc.WorkerServiceStub(edge.channel).Connect(hello())
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stream.read()
+    # Then the log says nothing
+    assert [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR] == []

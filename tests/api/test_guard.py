@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
@@ -34,6 +34,8 @@ from tests.api.edge import Edge
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from podium.api.interceptor import Handler
+
 SECRET = "hunter2-/etc/shadow"
 ONE = WorkflowDef(name="one", tasks=[WorkflowTask(name="a", task_reference_name="a")])
 METHODS = [
@@ -43,15 +45,14 @@ METHODS = [
 ]
 
 
-class Faulty(grpc.aio.ServerInterceptor):
+class Faulty:
     """Inside the guard: every handler, deserializer or serializer raises the secret."""
 
     def __init__(self, part: str) -> None:
         self.part = part
 
-    async def intercept_service(self, continuation, handler_call_details):
-        handler = await continuation(handler_call_details)
-        assert handler is not None, handler_call_details.method
+    def wrap(self, method: str, handler: Handler, /) -> Handler:
+        del method
         streams = (handler.request_streaming, handler.response_streaming)
         behaviour = {
             (False, False): handler.unary_unary,
@@ -68,7 +69,8 @@ class Faulty(grpc.aio.ServerInterceptor):
             read = raise_secret
         else:
             behaviour, write = (answering_later if streams[1] else answering), raise_secret
-        return MAKERS[streams](behaviour, read, write)
+        made: Any = MAKERS[streams](behaviour, read, write)
+        return made
 
 
 def raise_secret(_: object) -> bytes:
@@ -97,8 +99,8 @@ async def answering_later(_: object, context: object):
 async def faulty_edge(part: str, patch: pytest.MonkeyPatch) -> AsyncIterator[Edge]:
     make = server_module.sturdy_server
 
-    def server(interceptors, options):
-        return make(interceptors=[*interceptors, Faulty(part)], options=options)
+    def server(layers, options):
+        return make(layers=[*layers, Faulty(part)], options=options)
 
     patch.setattr(server_module, "sturdy_server", server)
     async with Edge() as edge:

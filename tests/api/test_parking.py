@@ -17,6 +17,7 @@ from tests.api.calls import WORKFLOWS, refusal, simple
 from tests.api.edge import Edge
 from tests.api.test_flow import completed, polled, registered, started, status_of
 from tests.api.waiting import ended
+from tests.runtime.rig import poison
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,18 +80,6 @@ async def test_bytes_that_cannot_be_read_harm_their_execution_only(
         assert await parked(edge) == []
         await completed(edge, got[bad])
         assert (await ended(edge, bad)).status == execution.Workflow.COMPLETED
-
-
-def poison(monkeypatch: pytest.MonkeyPatch, runtime: Runtime, workflow_id: str) -> None:
-    """Each decision of this execution raises."""
-    real = runtime.deciding._advance
-
-    def advance(work: object, answer: object) -> object:
-        if work.draft.workflow_id == workflow_id:  # pyright: ignore[reportAttributeAccessIssue]
-            raise ZeroDivisionError("secret")
-        return real(work, answer)  # pyright: ignore[reportArgumentType]
-
-    monkeypatch.setattr(runtime.deciding, "_advance", advance)
 
 
 async def test_a_parked_execution_stays_parked_over_a_restart_until_it_is_retried(

@@ -20,8 +20,9 @@ from podium.v1 import workflow_pb2 as podium
 from tests.api.calls import DEFINITIONS, METADATA, TASKS, WORKFLOWS, refusal, simple
 from tests.api.edge import Edge
 from tests.api.test_flow import completed, polled, registered, started, status_of
-from tests.api.test_parking import poison, refused
+from tests.api.test_parking import refused
 from tests.api.waiting import ended
+from tests.runtime.rig import poison
 
 if TYPE_CHECKING:
     import pytest

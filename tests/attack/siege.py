@@ -8,7 +8,6 @@ import sys
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import grpc.aio
@@ -97,10 +96,3 @@ class Healthy:
             if time.perf_counter() >= until_s:
                 return
             await asyncio.sleep(EVERY_S)
-
-
-def resident_mb(process_id: int) -> float:
-    """Resident memory now, in 10^6 bytes."""
-    lines = (Path("/proc") / str(process_id) / "status").read_text().splitlines()
-    kib = next(line.split()[1] for line in lines if line.startswith("VmRSS:"))
-    return int(kib) * 1_024 / 1e6

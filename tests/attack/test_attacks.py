@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Final
 
@@ -9,7 +10,8 @@ import grpc.aio
 import pytest
 
 from tests.attack.attacks import ATTACKS
-from tests.attack.siege import Healthy, attacking, resident_mb
+from tests.attack.siege import Healthy, attacking
+from tests.bench.processes import resident_mb
 from tests.cli.serving import serving
 
 pytestmark = pytest.mark.timeout(90)
@@ -17,6 +19,8 @@ pytestmark = pytest.mark.timeout(90)
 ATTACK_S: Final = 1.5
 GROWTH_MB_MAX: Final = 300
 """Generous: `make bench` judges the figure."""
+STUBBORN: Final = ("continuation-flood", "ping-flood", "slow-read")
+"""What keeps the core's connections busy, or their answers waiting."""
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -40,3 +44,16 @@ async def test_others_are_served_during_an_attack_and_after_it(name: str) -> Non
         code, complaints = await server.end()
         assert code == 0
         assert "Traceback" not in complaints, complaints
+
+
+@pytest.mark.parametrize("name", STUBBORN)
+async def test_a_server_ends_in_order_during_an_attack(name: str) -> None:
+    async with (
+        serving("--store", "memory://", "--http", "") as server,
+        attacking(name, server.target) as siege,
+    ):
+        await asyncio.sleep(ATTACK_S)
+        code, complaints = await server.end()
+        assert code == 0
+        assert "Traceback" not in complaints, complaints
+    assert siege.tally["acts"] > 0, "the attack did nothing"

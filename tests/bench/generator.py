@@ -87,7 +87,8 @@ async def run_saturate(job: Saturate) -> Rate:
     """Workflows and tasks per second at saturation; every started workflow must then finish."""
     tally = Tally(job.shape.last_reference())
     request = start_request(job.shape, "saturate")
-    room = asyncio.Semaphore(job.open_limit)
+    targets = (job.target, *job.others)
+    room = asyncio.Semaphore(job.open_limit * len(targets))
     stopping = asyncio.Event()
 
     def received(task: worker_pb2.Task, arrived_ns: int) -> None:
@@ -108,11 +109,12 @@ async def run_saturate(job: Saturate) -> Rate:
 
     async with AsyncExitStack() as stack:
         stubs: list[Call] = []
-        for target in (job.target, *job.others):
+        for target in targets:
             stubs += await stack.enter_async_context(calls(target, START_PATH))
             await stack.enter_async_context(worker(target, on_task=received, on_ack=acknowledged))
         began_s = time.process_time()
-        callers = [caller(stubs[number % len(stubs)]) for number in range(job.calls)]
+        calling = range(job.calls * len(targets))
+        callers = [caller(stubs[number % len(stubs)]) for number in calling]
         async with beside(*callers):
             measured = await rate(tally, job.warm_up_ms, job.window_ms)
             stopping.set()

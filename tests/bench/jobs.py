@@ -41,8 +41,8 @@ class Saturate(msgspec.Struct, frozen=True, tag="saturate"):
     """Start workflows with `calls` unary calls in flight and do their tasks; answered by a Rate.
 
     `others` = servers over the same store, which get as many calls and workers as `target`. At most
-    `open_limit` workflows are unfinished at any moment, so that starts cannot run away from a
-    server that is behind with results. Then everything must finish.
+    `open_limit` workflows per server are unfinished at any moment, so that starts cannot run away
+    from one that is behind with results. Then everything must finish.
     """
 
     target: str

@@ -48,10 +48,14 @@ class Server:
     events: tuple[str, ...]
 
     def resident_mb(self) -> float:
-        """Resident memory (VmRSS) now, in 10^6 bytes."""
-        lines = (PROCESSES / str(self.process_id) / "status").read_text().splitlines()
-        kib = next(line.split()[1] for line in lines if line.startswith("VmRSS:"))
-        return int(kib) * 1024 / 1e6
+        return resident_mb(self.process_id)
+
+
+def resident_mb(process_id: int) -> float:
+    """Resident memory (VmRSS) now, in 10^6 bytes."""
+    lines = (PROCESSES / str(process_id) / "status").read_text().splitlines()
+    kib = next(line.split()[1] for line in lines if line.startswith("VmRSS:"))
+    return int(kib) * 1024 / 1e6
 
 
 @asynccontextmanager
@@ -102,12 +106,14 @@ async def run_job(job: Job, answer_type: type[Answer]) -> Answer:
         return msgspec.json.decode(answer, type=answer_type)
 
 
-async def serving_line(process: asyncio.subprocess.Process) -> tuple[str, tuple[str, ...]]:
+async def serving_line(
+    process: asyncio.subprocess.Process, within_s: float = SERVING_S_MAX
+) -> tuple[str, tuple[str, ...]]:
     """HOST:PORT of the serving line, and the events printed until then."""
     assert process.stdout is not None, "the process was started with a pipe"
     events: list[str] = []
     try:
-        async with asyncio.timeout(SERVING_S_MAX):
+        async with asyncio.timeout(within_s):
             async for line in process.stdout:
                 event = json.loads(line)
                 events.append(str(event["event"]))
@@ -115,7 +121,7 @@ async def serving_line(process: asyncio.subprocess.Process) -> tuple[str, tuple[
                     return str(event["grpc"]), tuple(events)
             await process.wait()
     except TimeoutError:
-        message = f"server: expected a serving line in {SERVING_S_MAX} s, found none"
+        message = f"server: expected a serving line in {within_s} s, found none"
         raise Failed(message) from None
     raise Failed(f"server: expected a serving line, found exit {process.returncode}")
 

@@ -54,7 +54,7 @@ async def test_the_floor_has_stored_every_workflow_it_counted(shape: Shape, tmp_
     # then all are completed, with all their tasks
     records = [msgspec.msgpack.decode(record, type=WorkflowRecord) for (record,) in workflows]
     assert {record.status for record in records} == {"COMPLETED"}
-    assert len(records) >= rate.workflows_per_s * 0.2 > 0
+    assert len(records) >= rate.workflows > 0
     assert tasks == len(records) * shape.tasks
 
 

@@ -1,6 +1,7 @@
 """`python -m tests.chaos --store sqlite --kills N [--seed S]`: one run, its verdict, exit status;
 `--hits N`: killed at each of its failpoints, the first N times that it comes there;
-`--store redis --minutes N` (or `sentinel`, `cluster`): of two servers, under all faults.
+`--store redis --minutes N` (or `dynomite`, `sentinel`, `cluster`): of two servers, under all of
+their faults.
 
 Exit 1 where there are faults, or where the load was too small to prove anything.
 """
@@ -28,7 +29,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--hits", type=int, default=0, help="of each failpoint, on sqlite")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
-    parser.add_argument("--minutes", type=float, default=2, help="of a storm")
+    parser.add_argument("--minutes", type=float, default=2, help="and the rest of a round")
     options = parser.parse_args()
     if options.hits:
         return _failpoints(options.hits)

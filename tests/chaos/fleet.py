@@ -1,7 +1,7 @@
 """Several servers over one store, with the load around them.
 
-Over a single Redis each server has a proxy of its own in between; under Sentinel and in a cluster
-it is told the nodes' true addresses and goes there itself.
+Each server goes to each node through a proxy of its own, also to those it is told of by a Sentinel
+or the cluster.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Self
 from podium.runtime.clock import SystemClock
 from podium.store.redis.address import read_address
 from podium.store.redis.store import RedisStore
-from tests.chaos.proxy import Proxy
-from tests.chaos.victim import Victim
+from tests.chaos.machine import Machine
+from tests.dynomite.standin import StandIn
 from tests.store.nodes import DURABLE, Cluster, Node, Watched
 
 if TYPE_CHECKING:
@@ -30,15 +30,17 @@ class Fleet:
         self._folder = folder
         self._url = url
         self.stack = AsyncExitStack()
-        self.servers: list[Victim] = []
+        self.servers: list[Machine] = []
 
-    async def _begin(self) -> list[str]:
-        """Start the store; a URL for each server."""
+    async def _begin(self) -> list[int]:
+        """Start the store; the ports that servers go to."""
         raise NotImplementedError
 
     async def __aenter__(self) -> Self:
-        for url in await self._begin():
-            self.servers.append(await self.stack.enter_async_context(Victim(self._folder, url)))
+        ports = await self._begin()
+        for number in range(SERVERS):
+            server = Machine(self._folder, self._url, name=f"machine{number}", ports=ports)
+            self.servers.append(await self.stack.enter_async_context(server))
         return self
 
     async def __aexit__(self, *failure: object) -> None:
@@ -53,27 +55,43 @@ class Fleet:
         return RedisStore(read_address(self._url), SystemClock().now_ms)
 
 
-class NodeFleet(Fleet):
-    """One Redis, a proxy before it for each server."""
+class NodesFleet(Fleet):
+    """Over nodes that nobody replaces."""
+
+    def nodes(self) -> list[Node]:
+        """What may be killed."""
+        raise NotImplementedError
+
+
+class NodeFleet(NodesFleet):
+    """One Redis."""
 
     def __init__(self, folder: Path) -> None:
         self.node = Node(folder / "redis", *DURABLE)
-        self.proxies: list[Proxy] = []
         super().__init__(folder, self.node.url)
 
-    async def _begin(self) -> list[str]:
+    async def _begin(self) -> list[int]:
         await asyncio.to_thread(self.stack.enter_context, self.node)
-        for _ in range(SERVERS):
-            self.proxies.append(await self.stack.enter_async_context(Proxy(self.node.port)))
-        return [f"redis://127.0.0.1:{proxy.port}" for proxy in self.proxies]
+        return [self.node.port]
 
-    async def __aexit__(self, *failure: object) -> None:
-        for proxy in self.proxies:
-            proxy.go()
-        await super().__aexit__(*failure)
+    def nodes(self) -> list[Node]:
+        return [self.node]
 
-    async def start_node(self) -> None:
-        await asyncio.to_thread(self.node.start)
+
+class DynomiteFleet(NodesFleet):
+    """The stand-in, with two nodes behind it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._standin = StandIn(folder / "dynomite")
+        super().__init__(folder, "")
+
+    async def _begin(self) -> list[int]:
+        await asyncio.to_thread(self.stack.enter_context, self._standin)
+        self._url = self._standin.url
+        return [int(self._url.rpartition(":")[2])]
+
+    def nodes(self) -> list[Node]:
+        return self._standin.nodes
 
 
 class SentinelFleet(Fleet):
@@ -83,9 +101,10 @@ class SentinelFleet(Fleet):
         self.watched = Watched(folder)
         super().__init__(folder, self.watched.url)
 
-    async def _begin(self) -> list[str]:
+    async def _begin(self) -> list[int]:
         await asyncio.to_thread(self.stack.enter_context, self.watched)
-        return [self._url] * SERVERS
+        nodes = (self.watched.master, self.watched.replica, self.watched.sentinel)
+        return [each.port for each in nodes]
 
 
 class ClusterFleet(Fleet):
@@ -95,6 +114,6 @@ class ClusterFleet(Fleet):
         self.cluster = Cluster(folder, *DURABLE)
         super().__init__(folder, self.cluster.url)
 
-    async def _begin(self) -> list[str]:
+    async def _begin(self) -> list[int]:
         await asyncio.to_thread(self.stack.enter_context, self.cluster)
-        return [self._url] * SERVERS
+        return [each.port for each in self.cluster.nodes]

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from podium.v1 import worker_pb2 as pb
 from podium_worker.transport import GrpcTransport
+from tests.chaos.unruly import UnrulyConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from podium_worker.transport import Connection
+    from tests.chaos.unruly import Unruliness
 
 Hold = tuple[str, int]
 """A hand-out: task id and epoch."""
@@ -64,12 +66,15 @@ class Overheard:
 class OverheardTransport(GrpcTransport):
     """gRPC, listened to."""
 
-    def __init__(self, target: str, overheard: Overheard) -> None:
+    def __init__(self, target: str, overheard: Overheard, unruly: Unruliness | None = None) -> None:
         super().__init__(target)
         self._overheard = overheard
+        self._unruly = unruly
 
     async def connect(self, *, elsewhere: bool = False) -> Connection:
         connection = await super().connect(elsewhere=elsewhere)
+        if self._unruly is not None:
+            connection = UnrulyConnection(connection, self._unruly)
         return OverheardConnection(connection, self._overheard)
 
 

@@ -13,7 +13,7 @@ class Proxy:
     """Passes bytes on, unless told otherwise. Directions: "up" = to the store, "down" = from it."""
 
     def __init__(self, port_to: int) -> None:
-        self._port_to = port_to
+        self.port_to = port_to
         self._server: asyncio.Server | None = None
         self._open = asyncio.Event()
         self._open.set()
@@ -55,7 +55,7 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port_to)
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.port_to)
         except OSError:
             writer.transport.abort()
             return

@@ -1,4 +1,4 @@
-"""One chaos run: load, kills at random moments, quiet, verdict."""
+"""One chaos run: load, kills and jumps of the clock at random moments, quiet, verdict."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import grpc
 
 from podium.v1 import workflow_pb2, workflow_pb2_grpc
 from tests.chaos.load import Ledgers, Starter, register, worker
+from tests.chaos.machine import HOUR_S, RIGHT, Machine
 from tests.chaos.verdict import Verdict, judge
-from tests.chaos.victim import Victim
 
 TASKS_PER_S_MIN = 50
 """A run with less load proves nothing (reliability.md §2)."""
@@ -32,6 +32,8 @@ class Chaos:
     tasks_per_s: float
     verdict: Verdict
     errors: dict[str, int]
+    doubled: int
+    late_results: int
 
     @property
     def valid(self) -> bool:
@@ -45,6 +47,7 @@ class Chaos:
             f"chaos: {state}: {self.kills} kills in {self.seconds:.0f} s, "
             f"{found.acknowledged} starts acknowledged, {found.completed} completed, "
             f"{found.runs} task runs, {self.tasks_per_s:.0f} tasks/s completed, "
+            f"{self.doubled} results came twice, {self.late_results} after later ones, "
             f"errors at the starter {self.errors}, {len(found.faults)} faults"
         )
 
@@ -53,7 +56,7 @@ async def chaos(*, kills: int, seed: int) -> Chaos:
     """Kill the server `kills` times under load; then let everything finish and judge."""
     random = Random(seed)
     with TemporaryDirectory(prefix="podium-chaos-") as folder:
-        victim = Victim(Path(folder))
+        victim = Machine(Path(folder))
         ledgers = Ledgers()
         async with victim:
             await register(victim.target)
@@ -62,18 +65,23 @@ async def chaos(*, kills: int, seed: int) -> Chaos:
             seconds = time.monotonic() - began_s
         verdict = await judge(victim.store, ledgers)
     rate = 2 * verdict.completed / seconds
-    return Chaos(kills, seconds, rate, verdict, ledgers.errors)
+    unruly = ledgers.unruly
+    return Chaos(kills, seconds, rate, verdict, ledgers.errors, unruly.doubled, unruly.late)
 
 
-async def _storm(victim: Victim, ledgers: Ledgers, *, kills: int, random: Random) -> None:
+async def _storm(victim: Machine, ledgers: Ledgers, *, kills: int, random: Random) -> None:
     starter = Starter(victim.target, ledgers)
     serving = worker(victim.target, ledgers)
     async with asyncio.TaskGroup() as group:
         group.create_task(serving.run())
         starting = group.create_task(starter.run())
         for _ in range(kills):
-            await asyncio.sleep(random.uniform(LIFE_S_MIN, LIFE_S_MAX))
+            life_s = random.uniform(LIFE_S_MIN, LIFE_S_MAX)
+            await asyncio.sleep(life_s / 2)
+            victim.set_clock(random.choice([HOUR_S, RIGHT, -HOUR_S]))
+            await asyncio.sleep(life_s / 2)
             await victim.kill()
+            victim.set_clock(RIGHT)  # a single server believes its clock when it starts
             await victim.start()
         starter.stopping.set()
         await starting

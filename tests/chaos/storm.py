@@ -1,4 +1,4 @@
-"""A run over a fleet: load, faults in turn for some minutes, quiet, verdict."""
+"""A run over a fleet: load, rounds of faults for some minutes, quiet, verdict."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
-from tests.chaos.faults import NODE_FAULTS, Fault
-from tests.chaos.fleet import ClusterFleet, Fleet, NodeFleet, SentinelFleet
+import grpc.aio
+
+from podium.v1.admin_pb2_grpc import AdminServiceStub
+from podium.v1.admin_view_pb2 import ListMembersRequest
+from tests.chaos.faults import DYNOMITE_FAULTS, NODE_FAULTS, Fault
+from tests.chaos.fleet import ClusterFleet, DynomiteFleet, Fleet, NodeFleet, SentinelFleet
 from tests.chaos.load import Ledgers, Starter, register, worker
 from tests.chaos.node_faults import CLUSTER_FAULTS, SENTINEL_FAULTS
 from tests.chaos.run import TASKS_PER_S_MIN, all_finished
-from tests.chaos.verdict import Verdict, judge_store
+from tests.chaos.verdict import Verdict, judge_store, left_at_rest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,12 +38,15 @@ class Storm:
 
     seconds: float = 0.0
     faults: Counter[str] = field(default_factory=Counter)
+    order: list[str] = field(default_factory=list)
     slowest_s: dict[str, float] = field(default_factory=dict)
     """By fault: the longest time from its end to the next result that was acknowledged."""
     late: list[str] = field(default_factory=list)
     tasks_per_s: float = 0.0
     verdict: Verdict = field(default_factory=Verdict)
     errors: dict[str, int] = field(default_factory=dict)
+    doubled: int = 0
+    late_results: int = 0
 
     @property
     def violations(self) -> list[str]:
@@ -57,32 +64,52 @@ class Storm:
             for name, count in sorted(self.faults.items())
         ]
         found = self.verdict
+        counts.append(
+            f"chaos: results: {self.doubled} came twice, {self.late_results} after later ones"
+        )
         last = (
             f"chaos: {found.acknowledged} starts acknowledged, {found.completed} completed,"
             f" {found.runs} task runs, {self.tasks_per_s:.0f} tasks/s, errors at the starters"
             f" {self.errors}, {len(self.violations)} violations"
         )
-        return [*counts, last]
+        return [*self.order, *counts, last] if found.faults else [*counts, last]
 
 
-async def storm(store: str, *, minutes: float, seed: int) -> Storm:
-    """A run over one of STORES: every fault in turn, in random order."""
-    return await STORES[store](minutes, seed)
-
-
-async def over(
-    make: Callable[[Path], F], faults: tuple[Fault[F], ...], *, minutes: float, seed: int
+async def storm(
+    store: str, *, minutes: float, seed: int, only: frozenset[str] = frozenset()
 ) -> Storm:
+    """A run over one of STORES: each of its faults (or of `only`) in turn, in random order, for as
+    long or until the end of the round, so 0 minutes are one round.
+    """
+    return await STORES[store](Course(minutes, seed, only))
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How long, and which faults; none named = all."""
+
+    minutes: float
+    seed: int
+    only: frozenset[str]
+
+
+async def over(make: Callable[[Path], F], faults: tuple[Fault[F], ...], course: Course) -> Storm:
     """Faults for some minutes; then let everything finish and judge."""
-    random = Random(seed)
+    random = Random(course.seed)
+    struck = tuple(each for each in faults if not course.only or each.name in course.only)
     found = Storm()
     ledgers = Ledgers()
     with TemporaryDirectory(prefix="podium-storm-") as folder:
         async with make(Path(folder)) as fleet:
             await register(fleet.targets[0])
-            await _weather(fleet, ledgers, found, random=random, minutes=minutes, faults=faults)
+            await _weather(
+                fleet, ledgers, found, random=random, minutes=course.minutes, faults=struck
+            )
             found.verdict = await judge_store(fleet.store(), ledgers)
+            members = await incarnations(fleet.targets[0])
+            found.verdict.faults += await left_at_rest(fleet.store(), members)
     found.errors = ledgers.errors
+    found.doubled, found.late_results = ledgers.unruly.doubled, ledgers.unruly.late
     return found
 
 
@@ -102,10 +129,9 @@ async def _weather(  # noqa: PLR0913 - the parts of a run
         for serving in workers:
             group.create_task(serving.run())
         starting = [group.create_task(each.run()) for each in starters]
-        deck: list[Fault[F]] = []
-        while time.monotonic() - began_s < minutes * 60:
-            if not deck:
-                deck = random.sample(faults, len(faults))
+        deck = random.sample(faults, len(faults))
+        while time.monotonic() - began_s < minutes * 60 or deck:
+            deck = deck or random.sample(faults, len(faults))
             await asyncio.sleep(random.uniform(REST_S_MIN, REST_S_MAX))
             await _strike(deck.pop(), fleet, ledgers, found, random)
         found.seconds = time.monotonic() - began_s
@@ -118,10 +144,22 @@ async def _weather(  # noqa: PLR0913 - the parts of a run
             await serving.stop()
 
 
+async def incarnations(target: str) -> list[str]:
+    """Of all servers that this one knows."""
+    async with grpc.aio.insecure_channel(target) as channel:
+        found = await AdminServiceStub(channel).ListMembers(ListMembersRequest())
+    return [each.incarnation for each in found.members]
+
+
 async def _strike(
     fault: Fault[F], fleet: F, ledgers: Ledgers, found: Storm, random: Random
 ) -> None:
-    await fault.run(fleet, random)
+    try:
+        await fault.run(fleet, random)
+    except Exception as error:
+        error.add_note(f"in {fault.name}, after {found.order}")
+        raise
+    found.order.append(f"{fault.name} until {time.time_ns() // 1_000_000} ms")
     ended_s, before = time.monotonic(), ledgers.worker.accepted_count
     while ledgers.worker.accepted_count == before:  # noqa: ASYNC110 - it has no signal
         await asyncio.sleep(LOOK_S)
@@ -132,10 +170,9 @@ async def _strike(
         found.late.append(f"{fault.name}: work went on {took_s:.1f} s after its end")
 
 
-STORES: dict[str, Callable[[float, int], Awaitable[Storm]]] = {
-    "redis": lambda minutes, seed: over(NodeFleet, NODE_FAULTS, minutes=minutes, seed=seed),
-    "sentinel": lambda minutes, seed: over(
-        SentinelFleet, SENTINEL_FAULTS, minutes=minutes, seed=seed
-    ),
-    "cluster": lambda minutes, seed: over(ClusterFleet, CLUSTER_FAULTS, minutes=minutes, seed=seed),
+STORES: dict[str, Callable[[Course], Awaitable[Storm]]] = {
+    "redis": lambda course: over(NodeFleet, NODE_FAULTS, course),
+    "dynomite": lambda course: over(DynomiteFleet, DYNOMITE_FAULTS, course),
+    "sentinel": lambda course: over(SentinelFleet, SENTINEL_FAULTS, course),
+    "cluster": lambda course: over(ClusterFleet, CLUSTER_FAULTS, course),
 }

@@ -2,7 +2,9 @@
 
 Every acknowledged start must be completed. Of each task attempt at most one completion may be
 recorded (history rows) and at most one hand-out acknowledged to the worker, and the output stored
-is the one acknowledged. What the second task read must be what the first one's counted run made.
+is the one acknowledged; one that came twice was answered alike. What the second task read must be
+what the first one's counted run made, and it came not before the pause between them was over. No
+attempt runs into its timeout, which is longer than any fault and the recovery from it.
 """
 
 from __future__ import annotations
@@ -17,17 +19,25 @@ from podium.model.execution import TaskStatus, WorkflowStatus
 from podium.runtime.clock import SystemClock
 from podium.store import codec
 from podium.store.sqlite import SqliteStore
-from tests.chaos.load import TASKS
+from tests.chaos.load import PAUSE_S, TASKS
+from tests.simulation.fold import Fold
+from tests.simulation.rest import at_rest, left_over
+from tests.simulation.scene import Violation
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from podium.engine.transition import Records
+    from podium.model.execution import HistoryRow, TaskChange
     from podium.store.port import Store
     from tests.chaos.load import Ledgers
     from tests.chaos.overheard import Overheard
 
 HISTORY_LIMIT = 1_000
+REST_S_MAX = 60
+EARLY_S_MAX = 0.3
+"""Servers know the store's time to within half a round trip."""
 
 
 @dataclass(slots=True)
@@ -57,6 +67,12 @@ async def judge_store(store: Store, ledgers: Ledgers) -> Verdict:
         for workflow_id in ids:
             await _judge_one(store, workflow_id, ledgers, verdict)
         verdict.faults += await unstored(store, ledgers.worker)
+        verdict.faults += [
+            f"{task_id} epoch {epoch} was acknowledged and refused"
+            for task_id, outputs in ledgers.worker.accepted.items()
+            for epoch in outputs
+            if (task_id, epoch) in ledgers.worker.refused
+        ]
         return verdict
     finally:
         await store.close()
@@ -102,6 +118,10 @@ async def _judge_one(store: Store, workflow_id: str, ledgers: Ledgers, verdict: 
         verdict.faults.append(f"{first.id} holds the number {number} that no run of it made")
     if second.input.value.get("number") != number:
         verdict.faults.append(f"{second.id} read {second.input.value}, expected number {number}")
+    done_s = ledgers.done_s.get(number, 0) if isinstance(number, int) else 0
+    paused_s = ledgers.came_s[second.id] - done_s
+    if paused_s < PAUSE_S - EARLY_S_MAX:
+        verdict.faults.append(f"{second.id} came {paused_s:.2f} s after the first task, too early")
     await _judge_history(store, workflow_id, verdict)
 
 
@@ -117,11 +137,36 @@ async def _stands(store: Store, workflow_id: str, records: Records) -> str:
 
 
 async def _judge_history(store: Store, workflow_id: str, verdict: Verdict) -> None:
-    completions: Counter[tuple[str, int]] = Counter()
-    for row in await store.history(workflow_id, 0, HISTORY_LIMIT):
-        for change in codec.decode_history(row).changes:
-            if change.status_to == TaskStatus.COMPLETED:
-                completions[change.ref, change.attempt] += 1
-    for (ref, attempt), count in completions.items():
-        if count > 1:
-            verdict.faults.append(f"{workflow_id} completed {ref} attempt {attempt} {count} times")
+    """By the simulation's rules: legal transitions, one completion per attempt, no row missing."""
+    fold = Fold()
+    rows = [codec.decode_history(row) for row in await store.history(workflow_id, 0, HISTORY_LIMIT)]
+    for row in rows:
+        try:
+            fold.take(row)
+        except Violation as found:
+            verdict.faults.append(f"{workflow_id}: {found}")
+            return
+        for change in row.changes:
+            if change.status_to == TaskStatus.TIMED_OUT:
+                was = _course(rows, change)
+                verdict.faults.append(f"{workflow_id}: {change.ref} timed out: {was}")
+
+
+def _course(rows: list[HistoryRow], task: TaskChange) -> list[tuple[int, str, str, int]]:
+    """Of one attempt: (ms, by whom, to which status, lease epoch)."""
+    return [
+        (row.time_ms, row.actor, change.status_to, change.lease_epoch)
+        for row in rows
+        for change in row.changes
+        if (change.key, change.attempt) == (task.key, task.attempt)
+    ]
+
+
+async def left_at_rest(store: Store, incarnations: Collection[str]) -> list[str]:
+    """Faults: what is still there though all has ended and the servers (these) had their time."""
+    await store.open()
+    try:
+        found = await at_rest(lambda: left_over(store, incarnations), REST_S_MAX)
+        return [f"expected that {rule}, found {left}" for rule, left in found]
+    finally:
+        await store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from tempfile import TemporaryFile
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 END_S_MAX = 30
+SERVING_S_MAX = 60
+"""Beside a load, on a machine with too much to do."""
 
 
 class Victim:
@@ -24,6 +27,10 @@ class Victim:
         self.target = f"127.0.0.1:{free_port()}"
         self.store = folder / "podium.db"
         self.url = url or f"sqlite:///{self.store}"
+        self.program = "podium.cli.main"
+        self.environment: dict[str, str] = {}
+        """Beside the test's own."""
+        self._web_port = free_port()
         self._process: asyncio.subprocess.Process | None = None
         self._words = TemporaryFile()  # noqa: SIM115 - lives as long as the victim
 
@@ -32,23 +39,29 @@ class Victim:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "podium.cli.main",
+            self.program,
             "serve",
             "--grpc",
             self.target,
             "--http",
-            "127.0.0.1:0",
+            f"127.0.0.1:{self._web_port}",
             "--store",
             self.url,
             cwd=ROOT,
+            env={**os.environ, **self.environment},
             stdout=asyncio.subprocess.PIPE,
             stderr=self._words,
         )
         try:
-            await serving_line(self._process)
+            await serving_line(self._process, SERVING_S_MAX)
         except Failed as failure:
             failure.add_note(f"the server wrote: {words_of(self._words)}")
             raise
+
+    @property
+    def web(self) -> str:
+        """Where its metrics are."""
+        return f"http://127.0.0.1:{self._web_port}"
 
     async def kill(self) -> None:
         """SIGKILL, at once and without warning."""

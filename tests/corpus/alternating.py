@@ -2,8 +2,9 @@
 
 All parts of both are those of bootstrap; only their executors are behind a face that passes each
 command on, so that each finds what it cached of an execution outdated by the other. The store is
-in memory, and both have one registry, so that a definition is known to both at once. At the end
-one line on stderr says what was counted.
+in memory, and both have one registry, so that a definition is known to both at once. Neither has
+an index, as servers that share a store have none. At the end one line on stderr says what was
+counted.
 """
 
 from __future__ import annotations
@@ -161,6 +162,7 @@ class Pair:
 
         with (
             patch.object(bootstrap, "open_store", lambda *_: store),
+            patch.object(bootstrap, "open_index", lambda *_: None),
             patch.object(bootstrap, "Registry", one_registry),
             patch.object(bootstrap, "Runtime", TurningRuntime),
         ):

@@ -30,12 +30,17 @@ each_case = pytest.mark.parametrize(("expected", "variant"), CASES)
 
 def knowing_all(address: str) -> Iterator[Conductor]:
     """A client of a server that knows every definition the expectations speak of."""
-    documents = {each.definition: each.document() for each in EXPECTATIONS.values()}
-    documents[CHILD_OF_KITCHEN_SINKS] = read(CHILD_OF_KITCHEN_SINKS)
     client = Conductor(address)
-    client.register([definition_of(document) for _, document in sorted(documents.items())])
+    make_known(client)
     yield client
     client.close()
+
+
+def make_known(client: Conductor) -> None:
+    """Every definition the expectations speak of."""
+    documents = {each.definition: each.document() for each in EXPECTATIONS.values()}
+    documents[CHILD_OF_KITCHEN_SINKS] = read(CHILD_OF_KITCHEN_SINKS)
+    client.register([definition_of(document) for _, document in sorted(documents.items())])
 
 
 def comes_to_what_is_expected(client: Conductor, expected: Expectation, variant: Variant) -> None:

@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 import pytest
 
+from podium.v1 import admin_pb2
 from tests.cli.serving import serving
 
+ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["AdminService"]
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/grpcurl.md"
 ADDRESS = "127.0.0.1:8090"
@@ -67,3 +69,5 @@ def test_the_page_is_about_every_service_and_has_no_other_block() -> None:
     assert found == len(steps()) + sum(bool(step.lines) for step in steps())
     for service in ("WorkflowService", "TaskService", "MetadataService", "AdminService"):
         assert any(f".{service}/" in step.command for step in steps()), service
+    for method in ADMIN_SERVICE.methods:
+        assert f"podium.v1.AdminService/{method.name}" in page, method.name

@@ -13,6 +13,7 @@ import json
 import re
 import sys
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,11 +30,27 @@ WORKFLOWS = 3
 CALLS = "trace=fdatasync,fsync,pwrite64,write,writev,sendto,sendmsg,sendmmsg"
 PAGE_BYTES = 4096
 LINE = re.compile(r"(?P<thread>\d+) +(?P<call>.*)")
-LOG_WRITE = re.compile(r"pwrite64\(\d+<[^>]*-wal>")
-LOG_SYNC = re.compile(r"f(data)?sync\(\d+<[^>]*-wal>")
-WRITE_RESUMED = re.compile(r"<\.\.\. pwrite64 resumed>")
+LOG_WRITE = re.compile(r"pwrite64\(\d+<[^>]*\.db-wal>")
+LOG_SYNC = re.compile(r"f(data)?sync\(\d+<[^>]*\.db-wal>")
+"""The store's log alone: the index has its own (podium.db-index-wal), and no reply waits for it."""
+FRAME_HEADER = re.compile(r', "(?P<bytes>[^"]*(?:\\"[^"]*)*)", 24, ')
+"""The 24 bytes before each page; bytes 4 to 8 are not zero before the last one of a transaction."""
 SYNC_RESUMED = re.compile(r"<\.\.\. f(data)?sync resumed>")
 SEND = re.compile(r"(write|writev|sendto|sendmsg|sendmmsg)\(\d+<(socket|TCP)")
+
+
+def unescaped(printed: str) -> bytes:
+    """The bytes that strace printed."""
+    return printed.encode().decode("unicode_escape").encode("latin-1")
+
+
+@dataclass
+class Transaction:
+    """What was seen of it in the log."""
+
+    pages: int = 0
+    ending: bool = False
+    with_id: bool = False
 
 
 class Witness:
@@ -48,21 +65,18 @@ class Witness:
         self._id = workflow_id
         self._untold = False
         self._unsynced = 0
-        self._writing: set[str] = set()
-        """Threads in the middle of a transaction that has the id: its frames follow in a row."""
+        self._writing: dict[str, Transaction] = {}
+        """Of the threads in the middle of one."""
         self._syncing: dict[str, int] = {}
-        """Thread → writes that its sync in flight covers."""
+        """Thread → commits that its sync in flight covers."""
 
     def see(self, thread: str, call: str) -> None:
         if LOG_WRITE.match(call):
             self._see_write(thread, call)
-            return
-        if WRITE_RESUMED.match(call):
-            return
-        self._writing.discard(thread)
-        if LOG_SYNC.match(call):
+        elif LOG_SYNC.match(call):
             self._syncing[thread] = self._unsynced
-        if LOG_SYNC.match(call) or SYNC_RESUMED.match(call):
+            self._see_end(thread, call)
+        elif SYNC_RESUMED.match(call):
             self._see_end(thread, call)
         elif SEND.match(call) and self._id in call:
             self.told += self._untold
@@ -71,11 +85,18 @@ class Witness:
             self.objections += self._unsynced > 0
 
     def _see_write(self, thread: str, call: str) -> None:
-        if self._id in call:
-            self._writing.add(thread)
-        if thread in self._writing:
-            self._unsynced += 1
-            self._untold = True
+        writing = self._writing.setdefault(thread, Transaction())
+        if header := FRAME_HEADER.search(call):
+            writing.pages += 1
+            writing.ending = unescaped(header["bytes"])[4:8] != bytes(4)
+            return
+        writing.with_id |= self._id in call
+        if writing.ending:
+            del self._writing[thread]
+            # A transaction of one page takes away the index's mark: no reply tells of it
+            if writing.with_id and writing.pages > 1:
+                self._unsynced += 1
+                self._untold = True
 
     def _see_end(self, thread: str, call: str) -> None:
         if not call.endswith("<unfinished ...>"):

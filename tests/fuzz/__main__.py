@@ -1,16 +1,18 @@
 """`make fuzz MINUTES=n`: each target as long, by atheris; what it finds stays in the corpus.
 
-`python -m tests.fuzz` starts a process for each target; `--target NAME` is such a process. A new
-input that reaches something is kept in .fuzz/NAME, one that breaks something in
-tests/fuzz/corpus/NAME, where `make test` finds it.
+`python -m tests.fuzz` starts a process for each target, as many at once as there are cores;
+`--target NAME` is such a process. A new input that reaches something is kept in .fuzz/NAME, one
+that breaks something in tests/fuzz/corpus/NAME, where `make test` finds it.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,13 +60,17 @@ def main() -> int:
     if arguments.target:
         fuzz(arguments.target, seconds)
         return 0
-    broken = 0
-    for name in NAMES:
-        command = (sys.executable, "-m", "tests.fuzz", "--target", name)
-        done = subprocess.run((*command, "--minutes", str(arguments.minutes)), check=False)
-        print(f"{name}: {'nothing found' if done.returncode == 0 else 'FOUND'}", flush=True)
-        broken += done.returncode != 0
-    return broken
+    with ThreadPoolExecutor(os.cpu_count()) as beside:
+        found = list(beside.map(lambda name: _run(name, arguments.minutes), NAMES))
+    for name, whole in zip(NAMES, found, strict=True):
+        print(f"{name}: {'nothing found' if whole else 'FOUND'}", flush=True)
+    return found.count(False)
+
+
+def _run(name: str, minutes: float) -> bool:
+    """In a process of its own; whether nothing broke."""
+    command = (sys.executable, "-m", "tests.fuzz", "--target", name, "--minutes", str(minutes))
+    return subprocess.run(command, check=False).returncode == 0
 
 
 if __name__ == "__main__":

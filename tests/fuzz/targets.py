@@ -36,11 +36,16 @@ RUNS_MAX: Final = 2_000
 """Then a server is made anew, so that memory does not grow with the runs."""
 
 
+class Broken(Exception):
+    """The guard answered INTERNAL: a handler raised what is no declared failure."""
+
+
 class Context:
     """Of a call whose client is patient and silent."""
 
     def __init__(self) -> None:
         self.written: list[Any] = []
+        self._code = grpc.StatusCode.OK
 
     async def read(self) -> Any:
         return grpc.aio.EOF
@@ -49,7 +54,13 @@ class Context:
         self.written.append(message)
 
     async def abort(self, code: grpc.StatusCode, *_: object) -> None:
+        self._code = code
+        if code is grpc.StatusCode.INTERNAL:
+            raise Broken
         raise grpc.aio.AbortError(code)
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
 
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return ()
@@ -68,7 +79,7 @@ class Context:
 
 
 class Requests:
-    """All unary requests of all services."""
+    """All unary requests of all services, as the edge takes them: guard, audit, handler."""
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()

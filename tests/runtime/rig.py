@@ -23,11 +23,14 @@ from podium.store.memory import MemoryStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import pytest
+
     from podium.engine.graph import Graph
-    from podium.engine.transition import StartChild, TaskDefs
+    from podium.engine.transition import Answer, Need, StartChild, TaskDefs
     from podium.index.port import Index
     from podium.model.execution import ExecutionHeader, TaskRecord
     from podium.model.queue import LeaseKind
+    from podium.runtime.mailbox import Work
     from podium.store.port import Commit, CommitResult, Store
 
 EVENT_S = 10
@@ -242,3 +245,15 @@ def chain(name: str, *types: str) -> WorkflowDef:
 def quick(name: str, **settings: Any) -> TaskDef:
     """A task definition without retry delay."""
     return TaskDef(name=name, retry_delay_seconds=0, **settings)
+
+
+def poison(monkeypatch: pytest.MonkeyPatch, server: Runtime, workflow_id: str) -> None:
+    """Each decision of this execution raises."""
+    real = server.deciding._advance
+
+    def advance(work: Work, answer: Answer | None) -> Need | None:
+        if work.draft.workflow_id == workflow_id:
+            raise ZeroDivisionError("secret")
+        return real(work, answer)
+
+    monkeypatch.setattr(server.deciding, "_advance", advance)

@@ -14,17 +14,15 @@ from podium.model.payload import Payload
 from podium.model.queue import Queue
 from podium.runtime.letter import Parked
 from podium.store.sqlite import SqliteStore
-from tests.runtime.rig import EVENT_S, Hand, Rig, chain, quick
+from tests.runtime.rig import EVENT_S, Hand, Rig, chain, poison, quick
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from podium.engine.command import Command
-    from podium.engine.transition import Answer, Need
     from podium.model.definition import WorkflowDef
     from podium.model.execution import TaskRecord
-    from podium.runtime.mailbox import Work
     from podium.runtime.service import Runtime
     from podium.store.port import Store
 
@@ -258,18 +256,6 @@ async def test_a_paused_one_keeps_its_slot_and_begins_when_it_is_resumed(site: S
     await call(server, second, Resume())
     await board.work(2)
     assert board.begun == [first, second, third]
-
-
-def poison(patch: pytest.MonkeyPatch, server: Runtime, workflow_id: str) -> None:
-    """Each decision of this execution raises."""
-    real = server.deciding._advance
-
-    def advance(work: Work, answer: Answer | None) -> Need | None:
-        if work.draft.workflow_id == workflow_id:
-            raise ZeroDivisionError
-        return real(work, answer)
-
-    patch.setattr(server.deciding, "_advance", advance)
 
 
 async def park(server: Runtime, workflow_id: str) -> None:

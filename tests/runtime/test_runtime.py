@@ -13,11 +13,11 @@ from podium.model.execution import TaskStatus, WorkflowStatus
 from podium.model.queue import Queue
 from podium.protocol.frame import LeaseName, ResultVerdict
 from podium.runtime.letter import Parked, UnknownExecution
+from podium.runtime.reconciling import Reconciling
 from podium.store.port import StoreFull, StoreUnavailable
-from tests.runtime.rig import EVENT_S, Hand, Rig, chain, quick
+from tests.runtime.rig import EVENT_S, Hand, Rig, chain, poison, quick
 
 if TYPE_CHECKING:
-    from podium.runtime import mailbox as mailbox_module
     from podium.runtime.service import Runtime
 
 A = Queue("a")
@@ -224,19 +224,50 @@ async def test_a_decision_that_raises_harms_only_its_own_execution(
         server = await rig.server()
         bad = await rig.start(server, "one")
         good = await rig.start(server, "one")
-        real = server.deciding._advance
-
-        def poisoned(work: mailbox_module.Work, answer: object) -> object:
-            if work.draft.header is not None and work.draft.header.id == bad:
-                raise ZeroDivisionError("secret")
-            return real(work, answer)  # pyright: ignore[reportArgumentType]
-
-        monkeypatch.setattr(server.deciding, "_advance", poisoned)
+        poison(monkeypatch, server, bad)
         with pytest.raises(Parked) as failed:
             await server.executor.call(bad, Terminate(reason=None), "test")
         assert "secret" not in str(failed.value)
         await server.executor.call(good, Terminate(reason=None), "test")
         assert "decide raised" in caplog.text
+
+
+@pytest.mark.parametrize("ends", ["with its result", "with its stream"])
+async def test_a_lease_that_ends_while_its_execution_is_parked_is_no_lease_afterwards(
+    ends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the reconcile, which servers of a store that is not shared do not make."""
+    monkeypatch.setattr(Reconciling, "where_due", nothing_amiss)
+    async with Rig([ONE]) as rig:
+        server = await rig.server()
+        hand = Hand(server, "w", [A], 1)
+        bad = await rig.start(server, "one")
+        task = await hand.take()
+        with monkeypatch.context() as patch:
+            poison(patch, server, bad)
+            if ends == "with its result":
+                assert await hand.answer(task) is ResultVerdict.REJECTED
+            else:
+                hand.leave()
+                async with asyncio.timeout(EVENT_S):
+                    while not server.parking.holds(bad):
+                        await rig.clock.sleep(10)
+        assert server.parking.holds(bad)
+        assert not server.leases.holds(task.id, task.lease_epoch)
+        await server.parking.retry(bad)
+        other = Hand(server, "other", [A], 1)
+        hands = [asyncio.ensure_future(each.take()) for each in (hand, other)]
+        done, left = await asyncio.wait(hands, return_when=asyncio.FIRST_COMPLETED)
+        for each in left:
+            each.cancel()
+        [again] = [each.result() for each in done]
+        assert (again.id, again.lease_epoch) == (task.id, task.lease_epoch + 1)
+        assert await other.answer(again) is ResultVerdict.OK
+        await rig.finished(server, bad)
+
+
+async def nothing_amiss(reconciling: Reconciling, heard: object) -> None:
+    del reconciling, heard
 
 
 async def test_unknown_executions_and_tasks_are_refused() -> None:

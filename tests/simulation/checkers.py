@@ -1,7 +1,8 @@
 """Checks after each commit, at each frame that leaves a server, and at the end.
 
-Sits right on the memory store, so it sees what really happened, whatever the servers were told. It
-knows the stored form (codec) and the rules of architecture §1, nothing of how the runtime works.
+Sits right on the store, so it sees what really happened, whatever the servers were told: on the
+memory store here, on every other one in tests/store/test_checked.py. It knows the port, the stored
+form (codec) and the rules of architecture §1, nothing of how the runtime works.
 """
 
 from __future__ import annotations
@@ -12,21 +13,22 @@ from typing import TYPE_CHECKING
 
 from podium.engine.changes import outstanding_of, ready_of
 from podium.engine.gate import is_shut, ready_gate, slot_of
-from podium.engine.lifecycle import TASK_NEXT
 from podium.engine.settle import is_final
 from podium.model.execution import TaskStatus, WorkflowStatus
 from podium.protocol.frame import ResultVerdict
 from podium.store import codec
 from podium.store.memory import MemoryStore
-from podium.store.port import PARKED, Committed, partition_of
+from podium.store.port import Committed
+from tests.simulation.fold import REOPENS, Fold
+from tests.simulation.rest import left_over, queued
 from tests.simulation.scene import expect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from podium.model.execution import ExecutionHeader, HistoryRow, TaskChange, TaskRecord
+    from podium.model.execution import ExecutionHeader, TaskRecord
     from podium.protocol.frame import ResultAck, ServerFrame
-    from podium.store.port import Commit, CommitResult
+    from podium.store.port import Commit, CommitResult, Store
     from tests.simulation.scene import Scene
 
 
@@ -34,48 +36,10 @@ ENDS_LEASE = frozenset({"LoseLease", "ReturnLease", "ReportResult", "Due"})
 """Commands of a commit in which one lease may end and the next begin."""
 
 
-REOPENS = frozenset({"Retry", "Restart", "Rerun", "Revive"})
-"""Commands by which an execution that ended goes on, and its ended tasks with it."""
-GOES_ON = REOPENS | {"Continue", "GrantLease", "Resume"}
-"""The same, cut at the limit of a transition or by a gate."""
-
-
-class Fold:
-    """What the history rows of one execution say."""
-
-    def __init__(self) -> None:
-        self.position = 0
-        self.tasks: dict[tuple[str, int], tuple[str, int]] = {}
-        """(key, attempt) → (status, lease epoch)."""
-        self.completions: Counter[tuple[str, int]] = Counter()
-
-    def take(self, row: HistoryRow) -> None:
-        expect(row.position == self.position + 1, "history positions rise by 1", row)
-        self.position = row.position
-        for change in row.changes:
-            self._take_change(change, goes_on=bool(GOES_ON & set(row.commands)))
-
-    def _take_change(self, change: TaskChange, *, goes_on: bool) -> None:
-        name = (change.key, change.attempt)
-        before, epoch = self.tasks.get(name, ("", 0))
-        expect(change.status_from == before, f"history folds, expected from {before}", change)
-        if before:
-            legal = TASK_NEXT[TaskStatus(before)]
-            if goes_on and TaskStatus(before).terminal:
-                legal = frozenset(TaskStatus)
-                self.completions[name] = 0
-            expect(TaskStatus(change.status_to) in legal, "the transition is legal", change)
-        expect(epoch <= change.lease_epoch <= epoch + 1, "epochs rise by 1", change)
-        self.tasks[name] = (change.status_to, change.lease_epoch)
-        if change.status_to == TaskStatus.COMPLETED and before != change.status_to:
-            self.completions[name] += 1
-            expect(self.completions[name] == 1, "one completion per attempt", change)
-
-
 class Checker:
     """One run's checks; `finished` is set for each execution that became terminal."""
 
-    def __init__(self, scene: Scene, store: MemoryStore) -> None:
+    def __init__(self, scene: Scene, store: Store) -> None:
         self._scene = scene
         self._store = store
         self._folds: dict[str, Fold] = {}
@@ -207,40 +171,24 @@ class Checker:
 
     async def _check_entries(self, header: ExecutionHeader, tasks: Sequence[TaskRecord]) -> None:
         """The entries beside the records say the same as the records."""
-        part = partition_of(header.id)
-        prefix = f"{header.id}."
-        stored = {
-            each.task_id: each
-            for each in await self._store.ready([part])
-            if each.task_id.startswith(prefix)
-        }
+        entries = await self._store.entries(header.id, 0)
         found = [*map(ready_of, tasks), ready_gate(header.id, header.gate)]
         records = {ready.task_id: ready for ready in found if ready is not None}
+        stored = {each.task_id: each for each in entries.ready}
         expect(stored == records, f"ready entries are {records}", stored)
-        due = {
-            (entry.deadline.task_id, entry.deadline.kind): entry.deadline.at_ms
-            for entry in await self._store.due([part], 2**62, 1_000_000)
-            if entry.workflow_id == header.id
-        }
+        due = {(each.task_id, each.kind): each.at_ms for each in entries.due}
         armed = {(each.task_id, each.kind): each.at_ms for t in tasks for each in t.deadlines}
         if header.deadline_ms:
             armed["", "workflow"] = header.deadline_ms
         expect(due == armed, f"deadlines are {armed}", due)
-        self._check_outstanding(part, prefix, tasks)
+        ways = {task.id: outstanding_of(task) for task in tasks}
+        away = {task_id: each for task_id, each in ways.items() if each is not None}
+        outstanding = dict(entries.outstanding)
+        expect(outstanding == away, f"outstanding entries are {away}", outstanding)
         for task in tasks:
             if task.lease is not None and task.lease.kind == "stream":
-                held = await self._store.held([part], task.lease.incarnation)
-                expect(task.id in held, "a stream lease has its held entry", task.id)
-
-    def _check_outstanding(self, part: int, prefix: str, tasks: Sequence[TaskRecord]) -> None:
-        stored = {
-            task_id: each
-            for task_id, each in self._store.parts[part].outstanding.items()
-            if task_id.startswith(prefix)
-        }
-        found = {task.id: outstanding_of(task) for task in tasks}
-        records = {task_id: each for task_id, each in found.items() if each is not None}
-        expect(stored == records, f"outstanding entries are {records}", stored)
+                held = (task.lease.incarnation, task.id) in entries.held
+                expect(held, "a stream lease has its held entry", task.id)
 
     # Orders
 
@@ -319,22 +267,12 @@ class Checker:
             await self._nothing_left()
 
     async def _nothing_left(self) -> None:
-        parked = await self._store.list_definitions(PARKED)
-        expect(not parked, "nothing is parked", parked)
         unended = [each for each, (now, _) in self._standing.items() if not now.terminal]
         expect(not unended, "everything has ended", unended)
-        ready = await self._store.ready(range(256))
-        expect(not ready, "no ready entry is left", ready)
-        for part in range(256):
-            slots = await self._store.slots(part)
-            expect(not slots, "no slot is left", slots)
-        for incarnation in self._scene.incarnations:
-            left = await self._store.outbox(range(256), incarnation)
-            expect(not left, f"no outbox entry of {incarnation} is left", left)
-        left = await self._store.outstanding_counts()
-        expect(not left, "no task is outstanding", left)
-        placed = self._store.queues.placed()
-        expect(not placed, "no queue holds a task", placed)
+        for rule, left in await left_over(self._store, self._scene.incarnations):
+            expect(not left, rule, left)
+        queues = await queued(self._store)
+        expect(not queues, "no queue holds a task", queues)
 
 
 class CheckedStore(MemoryStore):

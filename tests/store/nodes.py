@@ -63,8 +63,11 @@ class Node:
 
     def ask(self, *command: str | int) -> Any:
         """The answer to one command."""
-        with Redis(port=self.port, protocol=2) as client:
+        with self._client() as client:
             return client.execute_command(*command)
+
+    def _client(self) -> Redis:
+        return Redis(port=self.port, protocol=2)
 
     def __enter__(self) -> Self:
         self.start()
@@ -99,7 +102,7 @@ class Node:
     def replication(self) -> dict[str, str]:
         """What INFO says of it; nothing is known of a node that does not answer."""
         try:
-            with Redis(port=self.port, protocol=2) as client:
+            with self._client() as client:
                 return {key: str(value) for key, value in client.info("replication").items()}
         except (exceptions.ConnectionError, exceptions.BusyLoadingError):
             return {"role": "", "master_repl_offset": "-1"}
@@ -113,6 +116,13 @@ class Node:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._process = None
+
+    def end(self) -> None:
+        """In good order."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(READY_S)
             self._process = None
 
     def has_replica(self) -> bool:
@@ -147,8 +157,11 @@ class Cluster:
 
     def __init__(self, folder: Path, *settings: str) -> None:
         own = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", *AT_ONCE, *settings)
-        self.nodes = [Node(folder / str(number), *own) for number in range(2 * MASTERS)]
+        self.nodes = [self._node(folder / str(number), *own) for number in range(2 * MASTERS)]
         self._stack = ExitStack()
+
+    def _node(self, folder: Path, *settings: str) -> Node:
+        return Node(folder, *settings)
 
     @property
     def url(self) -> str:
@@ -243,12 +256,18 @@ class Watched:
     """A master with a replica, and one Sentinel that watches them."""
 
     def __init__(self, folder: Path) -> None:
-        self.master = KeepingNode(folder / "master", *DURABLE, *AT_ONCE)
-        self.replica = KeepingNode(
+        self.master = self._node(folder / "master", *DURABLE, *AT_ONCE)
+        self.replica = self._node(
             folder / "replica", *DURABLE, "--replicaof", "127.0.0.1", str(self.master.port)
         )
-        self.sentinel = Sentinel(folder / "sentinel", self.master.port)
+        self.sentinel = self._sentinel(folder / "sentinel", self.master.port)
         self._stack = ExitStack()
+
+    def _node(self, folder: Path, *settings: str) -> Node:
+        return KeepingNode(folder, *settings)
+
+    def _sentinel(self, folder: Path, master_port: int) -> Sentinel:
+        return Sentinel(folder, master_port)
 
     @property
     def url(self) -> str:
@@ -285,13 +304,17 @@ class Sentinel(Node):
     def _words(self) -> list[str]:
         path = self.folder / "sentinel.conf"
         if not path.exists():
-            path.write_text(
-                f"port {self.port}\nbind 127.0.0.1\n"
-                f"sentinel monitor {SERVICE} 127.0.0.1 {self._master_port} 1\n"
-                f"sentinel down-after-milliseconds {SERVICE} 2000\n"
-                f"sentinel failover-timeout {SERVICE} 6000\n"
-            )
+            path.write_text("".join(f"{line}\n" for line in self._lines()))
         return [str(path), *self.settings]
+
+    def _lines(self) -> list[str]:
+        return [
+            f"port {self.port}",
+            "bind 127.0.0.1",
+            f"sentinel monitor {SERVICE} 127.0.0.1 {self._master_port} 1",
+            f"sentinel down-after-milliseconds {SERVICE} 2000",
+            f"sentinel failover-timeout {SERVICE} 6000",
+        ]
 
 
 @contextmanager

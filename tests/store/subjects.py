@@ -13,7 +13,7 @@ from podium.store.conformance.subject import Subject
 from podium.store.faulty import FaultSettings, FaultyStore
 from podium.store.memory import MemoryStore
 from podium.store.port import Store
-from podium.store.redis.address import read_address
+from podium.store.redis.address import Address, read_address
 from podium.store.redis.durability import LOCAL, Durability
 from podium.store.redis.store import RedisStore
 from podium.store.sqlite import SqliteStore
@@ -57,21 +57,28 @@ async def slept(delay_ms: int) -> None:
 class Distant:
     """A store with a clock of its own, which nobody moves: time passes by itself."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: RedisStore) -> None:
+        self.store: Store = store
+        self._told = store.now
 
     def now_ms(self) -> int:
-        return time.time_ns() // 1_000_000
+        """Redis has the machine's time; Dynomite is told one."""
+        told = self._told()
+        return told if isinstance(told, int) else time.time_ns() // 1_000_000
 
     async def advance(self, delay_ms: int) -> None:
         await asyncio.sleep((delay_ms + 2) / 1_000)
 
 
+def own_part(url: str) -> Address:
+    """With a prefix that nobody else has."""
+    return read_address(f"{url}{'&' if '?' in url else '?'}prefix=podium:{uuid4().hex}:")
+
+
 @asynccontextmanager
 async def distant(url: str, durability: Durability = LOCAL) -> AsyncIterator[Subject]:
     """A store of its own on shared nodes, open."""
-    address = read_address(f"{url}{'&' if '?' in url else '?'}prefix=podium:{uuid4().hex}:")
-    store = RedisStore(address, SystemClock().now_ms, durability=durability)
+    store = RedisStore(own_part(url), SystemClock().now_ms, durability=durability)
     await store.open()
     try:
         yield Distant(store)

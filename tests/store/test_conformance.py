@@ -1,11 +1,16 @@
 """The shipped conformance suite, on every backend of this repository."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 
 import pytest
 
+from podium.store import conformance
 from podium.store.conformance import (
     CHECKS,
     admission,
@@ -21,10 +26,33 @@ from tests.store.subjects import distant, opened
 
 Check = Callable[[Subject], Awaitable[None]]
 
+CHECKING = "(subject: 'Subject') -> 'None'"
+MODULES = [
+    import_module(f"{conformance.__name__}.{each.name}")
+    for each in iter_modules(conformance.__path__)
+]
 WAITING = (*commits.CHECKS, *starts.CHECKS, *registry.CHECKS, *inspection.CHECKS)
 """Of verbs that wait for replicas where that is asked for; the others travel as they always do."""
 CLAIMING = (*admission.CHECKS, *queues.CHECKS)
 """Most of them wait until a claim ends, which takes seconds where nobody moves the clock."""
+UNCLAIMING = tuple(each for each in CHECKS if each not in CLAIMING)
+CARRYING = (*commits.CHECKS, *registry.CHECKS)
+"""Each way over a connection: one command, scripts that a node does not know, pipelines over all
+nodes, the bus. Of other verbs only the commands differ, and the rights to those are the same as on
+one node.
+"""
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_every_check_that_is_written_is_in_the_suite(module: ModuleType) -> None:
+    written = {
+        found
+        for found in vars(module).values()
+        if inspect.iscoroutinefunction(found)
+        and found.__module__ == module.__name__
+        and str(inspect.signature(found)) == CHECKING
+    }
+    assert written <= set(CHECKS)
 
 
 @pytest.mark.parametrize("backend", ["memory", "sqlite", "memory+faulty", "sqlite+faulty"])
@@ -53,20 +81,29 @@ async def test_redis_conforms_with_replicas(
 
 
 @pytest.mark.part("redis-server")
-@pytest.mark.parametrize(
-    "check", [each for each in CHECKS if each not in CLAIMING], ids=lambda check: check.__name__
-)
+@pytest.mark.parametrize("check", UNCLAIMING, ids=lambda check: check.__name__)
 async def test_redis_conforms_over_tls_with_an_acl_user(
     check: Check, url_of: Callable[[str], str]
 ) -> None:
-    async with distant(url_of("secured")) as subject:
+    async with distant(url_of("secured-redis")) as subject:
+        await check(subject)
+
+
+@pytest.mark.part("redis-server")
+@pytest.mark.timeout(60)  # of six nodes, each of which answers a handshake for each test
+@pytest.mark.parametrize("kind", ["secured-cluster", "secured-sentinel"])
+@pytest.mark.parametrize("check", CARRYING, ids=lambda check: check.__name__)
+async def test_several_nodes_conform_over_tls_with_an_acl_user(
+    check: Check, kind: str, url_of: Callable[[str], str]
+) -> None:
+    async with distant(url_of(kind)) as subject:
         await check(subject)
 
 
 @pytest.mark.part("redis-server")
 async def test_redis_claims_over_tls_with_an_acl_user(url_of: Callable[[str], str]) -> None:
     """The rest, some at once: what they test is the same, only the way there is new."""
-    url = url_of("secured")
+    url = url_of("secured-redis")
     lanes = asyncio.Semaphore(8)
 
     async def run(check: Check) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,15 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from podium.runtime.clock import SystemClock
 from podium.store.port import StoreUnavailable
 from podium.store.redis import scripts
-from podium.store.redis.address import read_address
-from podium.store.redis.durability import LOCAL, Durability
+from podium.store.redis.durability import Durability
 from podium.store.redis.rights import NAMES
-from podium.store.redis.store import RedisStore
 from tests.cli.serving import refused as refused_by_serve
 from tests.store.nodes import Node, one_node
+from tests.store.opening import closed, opens, refused
 from tests.store.secured import USER, Secured
 
 if TYPE_CHECKING:
@@ -36,28 +33,9 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 
 
 @pytest.fixture(autouse=True)
-async def closing() -> AsyncIterator[None]:
-    """redis-py does not wait for a refused connection to close; TLS takes turns of the loop."""
+async def settle() -> AsyncIterator[None]:
     yield
-    await asyncio.sleep(0.02)
-
-
-async def opens(url: str, durability: Durability = LOCAL) -> None:
-    store = RedisStore(read_address(url), SystemClock().now_ms, durability=durability)
-    await store.open()
-    await store.close()
-
-
-async def refused(url: str, durability: Durability = LOCAL) -> str:
-    """One line, for people."""
-    with pytest.raises(StoreUnavailable) as refusal:
-        await opens(url, durability)
-    words = str(refusal.value)
-    assert "expected" in words
-    assert "found" in words or "user and password" in words
-    assert "\n" not in words
-    assert "object at 0x" not in words
-    return words
+    await closed()
 
 
 async def test_an_unknown_authority_is_refused(secured: Secured, tmp_path: Path) -> None:

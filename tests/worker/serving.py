@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import grpc.aio
-
 from podium.api.access import Access
 from podium.api.call_counts import CallCounts
 from podium.api.interceptor import Admission, Guard
 from podium.api.load import Load
+from podium.api.sturdy_server import sturdy_server
 from podium.api.worker_service import WorkerService
 from podium.runtime.clock import SystemClock
 from podium.runtime.stream import StreamHost, StreamLimits
@@ -60,8 +59,8 @@ class Serving:
             access=Access(None, now_ms=now_ms),
             load=Load(now_ms=now_ms),
         )
-        self.server = grpc.aio.server(
-            interceptors=[guard],
+        self.server = sturdy_server(
+            layers=[guard],
             options=[
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", limits.frame_bytes_limit),

@@ -6,7 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
 from podium.api.method_table import Context, Served
-from podium.runtime.members import DEAD_MS, owned_by
+from podium.runtime.away import DEAD_MS
+from podium.runtime.members import owned_by
 from podium.runtime.stream_view import StreamView, WaitingView, waiting_of
 from podium.v1 import admin_view_pb2 as pb
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import grpc
-import grpc.aio
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
@@ -21,14 +20,11 @@ from podium.api.errors import status_of
 from podium.model.audit import AuditRecord
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
 
-    from podium.api.interceptor import Answers, Context, Generates
+    from podium.api.interceptor import Answers, Context, Generates, Handler
     from podium.runtime.audit import AuditLog
     from podium.runtime.clock import Clock
-
-Request = TypeVar("Request")
-Answer = TypeVar("Answer")
 
 OURS: Final = ("/podium.v1.", "/conductor.grpc.")
 READS: Final = (
@@ -64,44 +60,19 @@ def is_audited(method: str) -> bool:
     return not name.startswith((*READS, STARTS))
 
 
-class Auditor(grpc.aio.ServerInterceptor):
-    """`principal` tells who makes the current call."""
+class Auditor:
+    """`principal` tells who makes the current call. A Layer (sturdy_server.py)."""
 
     def __init__(self, log: AuditLog, clock: Clock, principal: Callable[[], str]) -> None:
         self._log = log
         self._clock = clock
         self._principal = principal
-        self._audited: dict[str, tuple[object, object]] = {}
         self._refused: dict[tuple[str, str, str, str], int] = {}
 
-    async def intercept_service(
-        self,
-        continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Request, Answer] | None]
-        ],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Request, Answer] | None:
-        method = handler_call_details.method
-        handler = await continuation(handler_call_details)
-        if handler is None or handler.request_streaming or not is_audited(method):
+    def wrap(self, method: str, handler: Handler) -> Handler:
+        """The same method; what it did goes on the trail where that is audited."""
+        if handler.request_streaming or not is_audited(method):
             return handler
-        known = self._audited.get(method)
-        if known is None or known[0] is not handler:
-            known = self._audited[method] = (handler, self._wrap(method, handler))
-        return known[1]  # pyright: ignore[reportReturnType] - made of that very handler
-
-    def refused(self, method: str, context: Context, code: str) -> None:
-        """A call that was not let in, whatever it would do; a flood of them is one row a minute."""
-        peer, now_ms = (context.peer() or "").rpartition(":")[0], self._clock.now_ms()
-        told = (peer, self._principal(), method, code)
-        if now_ms - self._refused.get(told, 0) < REFUSED_EVERY_MS:
-            return
-        if len(self._refused) >= REFUSED_MAX:
-            self._refused.clear()
-        self._refused[told] = now_ms
-        self._log.put(self._record(method, None, context.peer() or "", code))
-
-    def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Request, Answer]) -> object:
         # grpc's types know neither coroutines nor what a handler's own types are.
         if handler.unary_unary is not None:
             answers: Answers = handler.unary_unary  # pyright: ignore[reportAssignmentType]
@@ -113,6 +84,17 @@ class Auditor(grpc.aio.ServerInterceptor):
             writes: Answers = handler.unary_stream  # pyright: ignore[reportAssignmentType]
             behaviour, make = self._one(method, writes), grpc.unary_stream_rpc_method_handler
         return make(behaviour, handler.request_deserializer, handler.response_serializer)
+
+    def refused(self, method: str, context: Context, code: str) -> None:
+        """A call that was not let in, whatever it would do; a flood of them is one row a minute."""
+        peer, now_ms = (context.peer() or "").rpartition(":")[0], self._clock.now_ms()
+        told = (peer, self._principal(), method, code)
+        if now_ms - self._refused.get(told, 0) < REFUSED_EVERY_MS:
+            return
+        if len(self._refused) >= REFUSED_MAX:
+            self._refused.clear()
+        self._refused[told] = now_ms
+        self._log.put(self._record(method, None, context.peer() or "", code))
 
     def _one(self, method: str, behaviour: Answers) -> Answers:
         async def call(request: object, context: Context) -> object:

@@ -1,8 +1,8 @@
 """Quiet about clients that are gone while their call ends: grpc logs an error with a stack trace.
 
-A handler that ends normally is followed by the write of its status, inside grpc. Where the
-connection broke a moment before, that write fails, and grpc says so at ERROR, although nobody waits
-for the status and nothing is lost. Everything else that grpc logs passes.
+A handler that ends, normally or by an abort, is followed by the write of its status, inside grpc.
+Where the connection broke a moment before, that write fails, and grpc says so at ERROR, although
+nobody waits for the status and nothing is lost. Everything else that grpc logs passes.
 """
 
 from __future__ import annotations

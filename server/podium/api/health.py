@@ -1,4 +1,6 @@
-"""grpc.health.v1.Health: SERVING from the first call on, NOT_SERVING once the server drains."""
+"""grpc.health.v1.Health: SERVING from the first call on; NOT_SERVING while the store is away, and
+once the server drains.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,22 @@ from podium.api.errors import Refused
 from podium.api.method_table import Context, Served, service_handler
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Health"]
 
 
 class Health:
-    """One per server; the composition root calls `stop` when it begins to drain."""
+    """One per server; the composition root calls `stop` when it begins to drain, and `look` when
+    the store has become `reachable` or has ceased to be.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, reachable: Callable[[], bool] = lambda: True) -> None:
+        self._reachable = reachable
         self.stopping = asyncio.Event()
         """Set when the server begins to drain."""
+        self._news = asyncio.Event()
+        """Set by `look`, which then begins another."""
         self._names = frozenset[str]()
 
     def handler(self, services: Iterable[str]) -> grpc.GenericRpcHandler:
@@ -39,6 +46,12 @@ class Health:
     def stop(self) -> None:
         """Tell everybody to go elsewhere."""
         self.stopping.set()
+        self.look()
+
+    def look(self) -> None:
+        """The status may have changed."""
+        news, self._news = self._news, asyncio.Event()
+        news.set()
 
     async def check(
         self, request: pb.HealthCheckRequest, context: Context
@@ -57,13 +70,19 @@ class Health:
         del context
         if request.service not in self._names:
             yield pb.HealthCheckResponse(status=pb.HealthCheckResponse.SERVICE_UNKNOWN)
-        elif not self.stopping.is_set():
-            yield self._status()
-        await self.stopping.wait()
-        if request.service in self._names:
-            yield self._status()
+            await self.stopping.wait()
+            return
+        told = None
+        while True:
+            news, found = self._news, self._status()
+            if found != told:
+                told = found
+                yield found
+            if self.stopping.is_set():
+                return
+            await news.wait()
 
     def _status(self) -> pb.HealthCheckResponse:
-        if self.stopping.is_set():
+        if self.stopping.is_set() or not self._reachable():
             return pb.HealthCheckResponse(status=pb.HealthCheckResponse.NOT_SERVING)
         return pb.HealthCheckResponse(status=pb.HealthCheckResponse.SERVING)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import logging
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import grpc
 import grpc.aio
@@ -38,9 +38,7 @@ if TYPE_CHECKING:
     Write: TypeAlias = Callable[[object], bytes]
     Answers: TypeAlias = Callable[[object, Context], Awaitable[object]]
     Generates: TypeAlias = Callable[[object, Context], AsyncGenerator[object]]
-
-Request = TypeVar("Request")
-Answer = TypeVar("Answer")
+    Handler: TypeAlias = grpc.RpcMethodHandler[object, object]
 
 LOG = logging.getLogger("podium.api")
 RESULT_METHODS: Final = frozenset({"/conductor.grpc.tasks.TaskService/UpdateTask"})
@@ -132,8 +130,8 @@ class Gate:
             self.count -= 1
 
 
-class Guard(grpc.aio.ServerInterceptor):
-    """One per server; `name` begins its request ids."""
+class Guard:
+    """One per server; `name` begins its request ids. A Layer (sturdy_server.py)."""
 
     def __init__(
         self, name: str, admission: Admission, counts: CallCounts, *, access: Access, load: Load
@@ -143,28 +141,11 @@ class Guard(grpc.aio.ServerInterceptor):
         self._access = access
         self._load = load
         self._count = 0
-        self._guarded: dict[str, tuple[object, object]] = {}
         self.counts = counts
         self.calls = Gate(counts.refused)
         self.waits = Gate(counts.refused)
 
-    async def intercept_service(
-        self,
-        continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Request, Answer] | None]
-        ],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Request, Answer] | None:
-        method = handler_call_details.method
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        known = self._guarded.get(method)
-        if known is None or known[0] is not handler:
-            known = self._guarded[method] = (handler, self._wrap(method, handler))
-        return known[1]  # pyright: ignore[reportReturnType] - made of that very handler
-
-    def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Request, Answer]) -> object:
+    def wrap(self, method: str, handler: Handler) -> Handler:
         """The same method, read and written inside the guard."""
         behaviour: object = (
             handler.unary_unary
@@ -175,7 +156,7 @@ class Guard(grpc.aio.ServerInterceptor):
         # grpc's types know neither coroutines nor what a handler's own types are: ignored below.
         read: Read | None = handler.request_deserializer
         write: Write | None
-        write = handler.response_serializer  # pyright: ignore[reportAssignmentType]
+        write = handler.response_serializer
         if read is not None and not handler.request_streaming:
             read = _reading(read)
         wrapped: Answers | Generates
@@ -221,8 +202,8 @@ class Guard(grpc.aio.ServerInterceptor):
             try:
                 with self._admitted(method):
                     yield await self._access.admit(method, context)
-            except grpc.aio.AbortError:
-                raise
+            except (grpc.aio.AbortError, grpc.aio.InternalError):
+                raise  # the second: its status could not be written, the call is over (gone.py)
             except Exception as error:  # noqa: BLE001 - the outermost place: nothing may pass
                 await self._abort(method, error, context)
 

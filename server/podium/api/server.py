@@ -117,7 +117,7 @@ def build_server(  # noqa: PLR0913 - all but two by name, each a part that may b
     guard = Guard(name, admission, counts, access=access, load=load)
     keep_quiet_about_gone_clients()
     server = sturdy_server(
-        interceptors=[guard, _auditor(services, access)],
+        layers=[guard, _auditor(services, access)],
         options=[*_options(admission), *(SHARED if shared_port else ALONE)],
     )
     register(server, DESCRIPTORS, _handlers(services, worker_service, health, admission, streams))
@@ -241,6 +241,5 @@ def _options(admission: Admission) -> list[tuple[str, int]]:
         ("grpc.max_connection_idle_ms", 60_000),
         ("grpc.keepalive_time_ms", 10_000),
         ("grpc.keepalive_timeout_ms", 5_000),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-        ("grpc.http2.max_ping_strikes", 2),
+        ("grpc.http2.max_ping_strikes", 0),
     ]

@@ -26,7 +26,8 @@ from podium.copying.image import (
 )
 from podium.model.audit import AuditRecord
 from podium.runtime.audit import found_by
-from podium.runtime.members import BEAT_MS, DEAD_MS
+from podium.runtime.away import DEAD_MS
+from podium.runtime.members import BEAT_MS
 from podium.store.audit import AuditEntry, AuditQuery
 from podium.store.port import INDEX, PARTITIONS, Commit
 

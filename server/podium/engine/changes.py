@@ -82,8 +82,8 @@ class Differences:
     """Collects what the pairs say."""
 
     __slots__ = (
-        "armed", "changes", "disarmed", "effects", "held", "outstanding", "ready", "returned",
-        "slots", "unheld", "unready", "unslotted",
+        "armed", "changes", "disarmed", "effects", "held", "left", "outstanding", "ready",
+        "returned", "slots", "unheld", "unready", "unslotted",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -91,6 +91,7 @@ class Differences:
         self.disarmed: list[tuple[str, DeadlineKind]] = []
         self.ready: list[Ready] = []
         self.unready: list[str] = []
+        self.left: list[Ready] = []
         self.held: list[tuple[str, str]] = []
         self.unheld: list[tuple[str, str]] = []
         self.outstanding: list[tuple[str, Outstanding]] = []
@@ -108,6 +109,8 @@ class Differences:
             was, now = ready_of(before), ready_of(after)
             if was != now:
                 self._readiness(was, now)
+                if was is not None and after.status.terminal:
+                    self.left.append(was)
             self._outstanding(after.id, whereabouts(before, was), whereabouts(after, now))
         if (before.lease if before else None) != after.lease:
             self._lease(before, after)
@@ -161,6 +164,8 @@ class Differences:
         was, now = ready_gate(workflow_id, before), ready_gate(workflow_id, after)
         if was is not None and was != now:
             self.unready.append(was.task_id)
+            if now is None and not slot_of(workflow_id, after):
+                self.left.append(was)
         if now is not None and was != now:
             self.ready.append(now)
         had, has_now = slot_of(workflow_id, before), slot_of(workflow_id, after)
@@ -223,6 +228,7 @@ def collect(draft: State, actor: str) -> Transition | None:
         disarmed=tuple(found.disarmed),
         ready=tuple(found.ready),
         unready=tuple(found.unready),
+        left=tuple(found.left),
         held=tuple(found.held),
         unheld=tuple(each for each in found.unheld if each not in unheld),
         slots=tuple(found.slots),

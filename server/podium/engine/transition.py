@@ -174,6 +174,8 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """Tasks that became ready for a worker and were not granted in this same commit."""
     unready: tuple[str, ...] = ()
     """Task ids whose stored ready entry goes (granted or ended)."""
+    left: tuple[Ready, ...] = ()
+    """Of those, what ended: it stands in a queue still."""
     held: tuple[tuple[str, str], ...] = ()
     """(incarnation, task id): stream leases that begin or move here."""
     unheld: tuple[tuple[str, str], ...] = ()

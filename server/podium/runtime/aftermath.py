@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from podium.engine.graph import Graph
     from podium.engine.transition import CancelNotice, Transition
     from podium.model.queue import Ready
+    from podium.runtime.departures import Departures
     from podium.runtime.dispatcher import Dispatcher, WorkerSeat
     from podium.runtime.indexer import Indexer
     from podium.runtime.leases import Leases
@@ -31,6 +32,7 @@ class Aftermath:
         self,
         *,
         dispatcher: Dispatcher,
+        departures: Departures,
         leases: Leases,
         timers: Timers,
         relay: Relay,
@@ -42,6 +44,7 @@ class Aftermath:
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
+        self._departures = departures
         self._leases = leases
         self._timers = timers
         self._relay = relay
@@ -63,6 +66,8 @@ class Aftermath:
             self._dispatcher.settle(transition.slots)
         if transition.ready:
             self._dispatcher.push(transition.ready)
+        if transition.left:
+            self._departures.put(transition.left)
         for notice in transition.cancels:
             self._cancel(notice)
         self._watch.changed(header.id)

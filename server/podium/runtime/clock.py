@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NS_PER_MS = 1_000_000
 NS_PER_US = 1_000
+US_PER_MS = 1_000
 JUMP_MS = 1_000
 """An offset that differs by more than this from what round trips explain is a jump."""
 
@@ -84,6 +85,12 @@ class StoreClock:
 
     def now_us(self) -> int:
         return self._base.now_us()
+
+    def steady_ms(self) -> int:
+        """Monotonic ms since nobody knows when, for durations: a clock that is set, this server's
+        or the store's, does not move it.
+        """
+        return self._base.now_us() // US_PER_MS
 
     def local_ms(self) -> int:
         """This server's own time, for measuring a round trip."""

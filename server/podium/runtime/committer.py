@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from podium.runtime.clock import US_PER_MS
 from podium.runtime.measure import CALL_US_BOUNDS, SIZE_BOUNDS, Histogram
 from podium.store.port import OUTBOX_DONE_LIMIT, Committed, StoreError, partition_of
 
@@ -76,10 +77,10 @@ class Committer:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                began_ms = self._clock.now_ms()
+                began_us = self._clock.now_us()
                 busy = await self._send(self._take())
                 if self._waiting and busy:
-                    rest_ms = GROUP_GAP_MS - (self._clock.now_ms() - began_ms)
+                    rest_ms = GROUP_GAP_MS - (self._clock.now_us() - began_us) // US_PER_MS
                     await self._clock.sleep(max(rest_ms, 0))
             self._idle.set()
 

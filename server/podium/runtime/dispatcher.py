@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from podium.engine.command import GrantLease, Outcome
 from podium.model.execution import Lease
 from podium.model.queue import UNLIMITED, Queue, Ready
+from podium.runtime.away import Away
 from podium.runtime.clock import spawn
 from podium.runtime.gates import Gates, is_gate
 from podium.runtime.letter import Parked
@@ -63,8 +64,7 @@ class Dispatcher:
         self._settles = Settles(clock, self._flush_soon, together=together)
         self._releases: list[tuple[Release, Callable[[], None]]] = []
         self._flushing = False
-        self.granted_away: dict[tuple[str, int], str] = {}
-        """Leases stored for workers of other servers, until those were seen alive (members.py)."""
+        self.away = Away()
         self.granting = True
         """Off while the heartbeat fails or the server drains: no new leases."""
 
@@ -229,6 +229,9 @@ class Dispatcher:
 
     def _assigned(self, assigned: Assigned) -> None:
         """The queue chose a server for a task: store the lease for it."""
+        if self.away.is_gone(assigned.server):
+            spawn(self._tasks, self._refuse(assigned))
+            return
         if assigned.server != self.incarnation:
             self._grant_for(assigned)
             return
@@ -237,21 +240,23 @@ class Dispatcher:
             self.credit_changed(state.queue)
         worker = state.take(assigned.kind) if self.granting else None
         if worker is None:
-            spawn(self._tasks, self._refuse(state, assigned))
+            spawn(self._tasks, self._refuse(assigned))
             return
         seat = self._seat(assigned.queue, worker)
         self._grant(assigned.task_id, assigned.queue, seat)
 
-    async def _refuse(self, state: QueueState, assigned: Assigned) -> None:
-        """The wish is outdated: withdraw it, and put the task back in its place."""
+    async def _refuse(self, assigned: Assigned) -> None:
+        """The wish is outdated, or its server gone: withdraw it, and put the task in its place."""
+        state = self._state(assigned.queue)
         while True:
             try:
-                await self._tell(state, assigned.kind, 0)
+                await self._withdraw(assigned.server, state, assigned.kind)
                 await self._store.unclaim(assigned.task_id, assigned.queue)
+                limits = await self._gates.limits(state)
                 break
             except StoreError:
                 await self._clock.sleep(RETRY_MS)
-        self.push([Ready(assigned.task_id, assigned.queue, assigned.score, state.limits)])
+        self.push([Ready(assigned.task_id, assigned.queue, assigned.score, limits)])
         self.credit_changed(assigned.queue)
 
     def _grant(self, task_id: str, queue: Queue, seat: WorkerSeat) -> None:
@@ -276,7 +281,7 @@ class Dispatcher:
             if task is not None and header is not None:
                 hold = task.limits.limited
                 self._settles.put(Settle(assigned.task_id, assigned.queue, hold=hold))
-                self.granted_away[task.id, task.lease_epoch] = assigned.server
+                self.away.granted(task.id, task.lease_epoch, assigned.server)
                 self.bus.assigned(assigned.server, task, header)
             else:
                 self._refused(assigned.task_id, assigned.queue, outcome)
@@ -322,7 +327,9 @@ class Dispatcher:
         finally:
             state.asking = False
         if state.empty:
-            self._emptied(state.queue)
+            state.backlog = False
+            self._gates.empty(state.queue)
+            self._forgets(state)
 
     async def _claim(self, state: QueueState, kind: LeaseKind) -> bool:
         """One `want`. True where tasks were claimed, so more may be there."""
@@ -348,9 +355,10 @@ class Dispatcher:
         more_credit = len(seats) == WISH_MAX
         return bool(result.claims) and (state.backlog or more_credit)
 
-    async def _tell(self, state: QueueState, kind: LeaseKind, count: int) -> None:
-        state.told[kind] = count
-        await self._store.want(self.incarnation, state.queue, count, kind=kind, limits=UNLIMITED)
+    async def _withdraw(self, server: str, state: QueueState, kind: LeaseKind) -> None:
+        if server == self.incarnation:
+            state.told[kind] = 0
+        await self._store.want(server, state.queue, 0, kind=kind, limits=UNLIMITED)
 
     def _ask_at(self, state: QueueState, at_ms: int) -> None:
         """Ask again when a limit admits more or a claim ends; 0 = a release will tell."""
@@ -373,14 +381,6 @@ class Dispatcher:
         state.retry = self._clock.call_later(delay_ms, again)
         state.retry_ms = at_ms
 
-    def _emptied(self, queue: Queue) -> None:
-        """Nothing is ready in it."""
-        state = self._queues.get(queue)
-        if state is not None:
-            state.backlog = False
-            self._gates.empty(queue)
-            self._forgets(state)
-
     def _forgets(self, state: QueueState) -> bool:
         """Whether there is nothing to know of the queue: keys of gates are without number."""
         if state.idle:
@@ -391,7 +391,7 @@ class Dispatcher:
         try:
             for kind in KINDS:
                 if state.is_outdated(kind):
-                    await self._tell(state, kind, 0)
+                    await self._withdraw(self.incarnation, state, kind)
         except StoreError:
             self._later(state, RETRY_MS)
         if self._forgets(state):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 from typing import Final
@@ -11,6 +12,11 @@ COLLECT_AFTER: Final = 20_000
 COLLECT_MIDDLE_EVERY: Final = 50
 COLLECT_OLD_EVERY: Final = 20
 SWITCH_S: Final = 0.0005
+TRIM_THRESHOLD: Final = -1
+ARENA_MAX: Final = -8
+"""Parameters of glibc's mallopt (malloc.h)."""
+TRIM_BYTES: Final = 1 << 20
+ARENAS: Final = 2
 
 
 def spare_the_collector() -> None:
@@ -29,3 +35,13 @@ def let_the_loop_go_first() -> None:
     transaction of the store lets go of the interpreter a few times and would wait 5 ms for it.
     """
     sys.setswitchinterval(SWITCH_S)
+
+
+def give_memory_back() -> None:
+    """Let glibc return what an attack or a burst took: by itself it keeps more and more of it, in
+    as many places as there were threads. Other C libraries have no such switch.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(TRIM_THRESHOLD, TRIM_BYTES)
+        set_option(ARENA_MAX, ARENAS)

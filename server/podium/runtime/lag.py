@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from podium.runtime.clock import US_PER_MS
 from podium.runtime.measure import CALL_US_BOUNDS, Histogram
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from podium.runtime.clock import Clock
 
 LOOK_MS: Final = 250
-US_PER_MS: Final = 1_000
 
 
 class LoopLag:

@@ -23,7 +23,7 @@ from podium.engine.command import (
 from podium.engine.identity import split_task_id
 from podium.model.execution import Lease
 from podium.protocol.frame import LeaseName, Result, ResultVerdict
-from podium.runtime.letter import ignore
+from podium.runtime.letter import Parked, ignore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,6 +72,8 @@ class Leases:
         self.grace_ms = grace_ms
         self._holders: dict[LeaseName, LeaseHolder | None] = {}
         self._by_session: dict[str, dict[LeaseName, None]] = {}
+        self._unheard: dict[str, dict[LeaseName, None]] = {}
+        """By parked execution: leases whose end it could not hear of."""
         self._closed = False
         self.lost_count = 0
         self.resumed_count = 0
@@ -123,6 +125,7 @@ class Leases:
             elif isinstance(outcome, Rejected):
                 reply(ResultVerdict.REJECTED, outcome.message)
             else:
+                self._drop(lease)
                 reply(
                     ResultVerdict.REJECTED,
                     f"expected a task that exists and can be decided, found {result.task_id}",
@@ -138,7 +141,7 @@ class Leases:
             callback_after_ms=result.callback_after_ms,
             logs=tuple([(0, text) for text in result.logs]),
         )
-        self._send(result.task_id, command, holder.worker_id, answered)
+        self._send(lease, command, holder.worker_id, answered)
 
     def extend(self, holder: LeaseHolder, lease: LeaseName) -> None:
         """Renew the response deadline; a stale lease is answered by `lost`."""
@@ -153,13 +156,12 @@ class Leases:
                 holder.lost(lease)
 
         command = ExtendLease(task_id=lease.task_id, lease_epoch=lease.lease_epoch)
-        self._send(lease.task_id, command, holder.worker_id, answered)
+        self._send(lease, command, holder.worker_id, answered)
 
     def nack(self, holder: LeaseHolder, lease: LeaseName) -> None:
         """The worker will not run it: ready again, nothing charged."""
         self._drop(lease)
-        command = ReturnLease(task_id=lease.task_id, lease_epoch=lease.lease_epoch)
-        self._send(lease.task_id, command, holder.worker_id, ignore)
+        self._return(lease, holder.worker_id)
 
     async def resume(
         self, holder: LeaseHolder, names: Sequence[LeaseName]
@@ -197,7 +199,7 @@ class Leases:
             lease=Lease(incarnation=self._incarnation, session="", kind="stream"),
             worker_id=holder.worker_id,
         )
-        self._send(lease.task_id, command, holder.worker_id, answered)
+        self._send(lease, command, holder.worker_id, answered)
         return await answer
 
     def orphan(self, holder: LeaseHolder) -> None:
@@ -221,12 +223,20 @@ class Leases:
         self._drop(lease)
         self.lost_count += 1
         command = LoseLease(task_id=lease.task_id, lease_epoch=lease.lease_epoch)
-        self._send(lease.task_id, command, "grace", ignore)
+        self._send(lease, command, "grace", ignore)
 
     def give_up(self, task_id: str, lease_epoch: int) -> None:
         """A durable lease of this server reached nobody: give it back uncharged."""
-        command = ReturnLease(task_id=task_id, lease_epoch=lease_epoch)
-        self._send(task_id, command, "dispatcher", ignore)
+        self._return(LeaseName(task_id, lease_epoch), "dispatcher")
+
+    def take_up(self, workflow_id: str) -> None:
+        """It is decided again: what ended while it was parked is told now."""
+        for lease in self._unheard.pop(workflow_id, ()):
+            self.lose(lease)
+
+    def _return(self, lease: LeaseName, actor: str) -> None:
+        command = ReturnLease(task_id=lease.task_id, lease_epoch=lease.lease_epoch)
+        self._send(lease, command, actor, ignore)
 
     def cancel(self, task_id: str, lease_epoch: int, reason: str) -> None:
         """The execution ended under a worker's hands: tell it."""
@@ -249,15 +259,18 @@ class Leases:
         if holder is not None:
             self._by_session.get(holder.session, {}).pop(lease, None)
 
-    def _send(
-        self,
-        task_id: str,
-        command: Command,
-        actor: str,
-        reply: Reply,
-    ) -> None:
-        parts = split_task_id(task_id)
+    def _send(self, lease: LeaseName, command: Command, actor: str, reply: Reply) -> None:
+        parts = split_task_id(lease.task_id)
         if parts is None:
-            reply(Rejected("INVALID_ARGUMENT", f"expected a task id, found {task_id!r}"), None)
+            found = f"expected a task id, found {lease.task_id!r}"
+            reply(Rejected("INVALID_ARGUMENT", found), None)
             return
-        self._executor.submit(parts[0], command, actor, reply)
+        workflow_id = parts[0]
+
+        def answered(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None:
+            # Whatever it was about, its worker is told that this lease is none any more.
+            if isinstance(outcome, Parked):
+                self._unheard.setdefault(workflow_id, {})[lease] = None
+            reply(outcome, header)
+
+        self._executor.submit(workflow_id, command, actor, answered)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from podium.store.port import Unreplicated
+from podium.store.port import Forbidden, Unreplicated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,11 +102,12 @@ def ignore(outcome: Outcome | Exception, header: ExecutionHeader | None) -> None
 
 
 def answer_unknown(letters: Sequence[Letter], error: StoreError) -> None:
-    """Replicas may be away for long: clients are not kept waiting for them, and may ask again.
+    """Replicas and rights may be away for long: clients are not kept waiting for them, and may ask
+    again.
 
     A store that is away altogether is waited for: most are back before a client's deadline.
     """
-    if isinstance(error, Unreplicated):
+    if isinstance(error, Unreplicated | Forbidden):
         for letter in letters:
             if not letter.patient:
                 letter.reply(error, None)

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from podium.protocol.frame import LeaseName
+from podium.runtime.away import DEAD_MS
 from podium.runtime.reconciling import Reconciling
 from podium.store.port import PARTITIONS, Settle, StoreError
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("podium.members")
 BEAT_MS: Final = 1_000
-DEAD_MS: Final = 3_000
 SILENT_MS: Final = 2_000
 """A server whose heartbeat fails this long stops granting leases."""
 OUTAGE_REST_MS: Final = 10_000
@@ -86,6 +86,9 @@ class Members:
         self._dead_since_ms: dict[str, int] = {}
         self._seen_ms: dict[str, int] = {}
         """Last heartbeat of each member, as the store told it."""
+        self._moved: dict[str, tuple[int, int]] = {}
+        """That heartbeat, and when it was by this server's own time, which nobody sets."""
+        self._looked_ms = 0
         self._carried: dict[str, set[int]] = {}
         self._vanished: dict[str, list[int]] = {}
         """Members off the list, with partitions of this server that nobody carried them for."""
@@ -100,37 +103,37 @@ class Members:
             dispatcher=dispatcher,
             incarnation=incarnation,
         )
-        self._distrusted_ms = clock.now_ms()
+        self._distrusted_ms = clock.steady_ms()
         self.on_beat: Callable[[], None] = _nothing
         self.on_silent: Callable[[], None] = _nothing
+        self.on_turn: Callable[[], None] = _nothing  # the store ceases to answer, or does again
         self.concerns: Callable[[], int] = int
         """How often this server told others something, or may have stored what it could not tell:
-        while no member's number changes, nobody has a lease that it does not know.
-        """
+        while no member's number changes, nobody has a lease that it does not know."""
         self.takeovers = 0
 
     @property
     def store_reachable(self) -> bool:
         """The heartbeat comes through: the last one did, and not long ago."""
-        return not self._failing and self._clock.now_ms() - self._beat_ms <= DEAD_MS
+        return not self._failing and self._clock.steady_ms() - self._beat_ms <= DEAD_MS
 
     async def join(self) -> None:
         """First heartbeat. On an unshared store every other incarnation is dead at once."""
         beat = await self._heartbeat()
-        self._beat_ms = self._clock.now_ms()
+        self._beat_ms = self._clock.steady_ms()
         shared = self._store.capabilities.shared
         others = sorted(each for each in beat.members if each != self._incarnation)
         if shared:
             self._see(beat.members, beat.now_ms)
         else:
             self.live = (self._incarnation,)
-            self._dead_since_ms = dict.fromkeys(others, self._clock.now_ms())
+            self._dead_since_ms = dict.fromkeys(others, self._clock.steady_ms())
         await self._own(owned_by(self._incarnation, self.live))
         await self._carry_dead()
 
     def listening(self) -> None:
         """Workers can come back from now on: the grace of the dead's leases starts here."""
-        now_ms = self._clock.now_ms()
+        now_ms = self._clock.steady_ms()
         if not self._store.capabilities.shared:
             self._dead_since_ms = dict.fromkeys(self._dead_since_ms, now_ms)
 
@@ -141,15 +144,17 @@ class Members:
         spent_ms = 0
         while True:
             await self._clock.sleep(max(BEAT_MS - spent_ms, 0))
-            began_ms = self._clock.local_ms()
+            began_ms = self._clock.steady_ms()
             try:
                 await self._beat()
             except StoreError:
                 self._beat_failed()
-            spent_ms = self._clock.local_ms() - began_ms
+            spent_ms = self._clock.steady_ms() - began_ms
 
     async def leave(self) -> None:
-        """A clean stop: off the list unless something is left to take over."""
+        """A clean stop: off the list unless something is left to take over, or look after."""
+        if self._dispatcher.away.in_doubt:
+            return
         if await self._store.held(range(PARTITIONS), self._incarnation):
             return
         if not await self._store.outbox(range(PARTITIONS), self._incarnation):
@@ -163,8 +168,10 @@ class Members:
         return beat
 
     def _beat_failed(self) -> None:
-        self._failing = True
-        if self._clock.now_ms() - self._beat_ms > SILENT_MS and self._dispatcher.granting:
+        if not self._failing:
+            self._failing = True
+            self.on_turn()
+        if self._clock.steady_ms() - self._beat_ms > SILENT_MS and self._dispatcher.granting:
             noted = {"event": "granting_stopped", "silent_ms": SILENT_MS}
             LOG.warning("no heartbeat: granting stops", extra=noted)
             self._dispatcher.granting = False
@@ -173,15 +180,16 @@ class Members:
 
     async def _beat(self) -> None:
         beat = await self._heartbeat()
-        now_ms = self._clock.now_ms()
+        now_ms = self._clock.steady_ms()
         silent_ms = now_ms - self._beat_ms
+        self._beat_ms = now_ms
         if self._failing or silent_ms >= DEAD_MS:
             self._back_again(now_ms, silent_ms)
-        self._beat_ms = now_ms
         self.on_beat()
         if self._store.capabilities.shared:
             self._see(beat.members, beat.now_ms)
-            self._check_granted(beat)
+            for lease in self._dispatcher.away.nobodys(beat):
+                self._leases.give_up(lease.task_id, lease.lease_epoch)
             owned = owned_by(self._incarnation, self.live)
             if owned != self.owned:
                 await self._own(owned)
@@ -202,43 +210,44 @@ class Members:
             self.on_silent()
         if self._failing:
             self._rest_until_ms = now_ms + OUTAGE_REST_MS
-        self._failing = False
+            self._failing = False
         self._reconciling.begin_anew()
         self._dispatcher.granting = True
         self._dispatcher.distrust()
+        self.on_turn()
 
     def _see(self, members: dict[str, int], store_now_ms: int) -> None:
         """Sort the members into live and dead."""
-        now_ms = self._clock.now_ms()
+        now_ms = self._clock.steady_ms()
         live = [self._incarnation]
         for each, seen_ms in sorted(members.items()):
             if each == self._incarnation:
                 continue
-            if store_now_ms - seen_ms < DEAD_MS or now_ms < self._rest_until_ms:
+            self._note_moved(each, seen_ms, store_now_ms)
+            if now_ms - self._moved[each][1] < DEAD_MS or now_ms < self._rest_until_ms:
                 live.append(each)
                 self._dead_since_ms.pop(each, None)
                 self._carried.pop(each, None)
             elif each not in self._dead_since_ms:
                 self._dead_since_ms[each] = now_ms
                 self._dispatcher.distrust()  # it may have used up a wish of this server
+        self._moved = {each: moved for each, moved in self._moved.items() if each in members}
+        self._looked_ms = now_ms
         for gone in {*self.live, *self._dead_since_ms} - {*members, self._incarnation}:
             carried = self._carried.pop(gone, set())
             self._dead_since_ms.pop(gone, None)
             self._vanished[gone] = [each for each in self.owned if each not in carried]
+        self._dispatcher.away.dead = frozenset(self._dead_since_ms)
         self.live = tuple(sorted(live))
 
-    def _check_granted(self, beat: Heartbeat) -> None:
-        """A lease granted for a server that was forgotten meanwhile would never be lost: give it
-        back. One that was seen alive after the grant is not forgotten without a look at its leases.
-        """
-        granted = self._dispatcher.granted_away
-        for (task_id, lease_epoch), server in list(granted.items()):
-            seen_ms = beat.members.get(server)
-            if seen_ms is None:
-                del granted[task_id, lease_epoch]
-                self._leases.give_up(task_id, lease_epoch)
-            elif beat.now_ms - seen_ms < DEAD_MS:
-                del granted[task_id, lease_epoch]
+    def _note_moved(self, member: str, seen_ms: int, store_now_ms: int) -> None:
+        """The store's clock may have been set: what moved did so since the last look."""
+        now_ms = self._clock.steady_ms()
+        age_ms = max(store_now_ms - seen_ms, 0)
+        if member not in self._moved:
+            self._moved[member] = seen_ms, now_ms - age_ms
+        elif self._moved[member][0] != seen_ms:
+            self._moved[member] = seen_ms, max(now_ms - age_ms, self._looked_ms)
 
     async def _own(self, owned: tuple[int, ...]) -> None:
         """Newly owned partitions: their deadlines, and their ready tasks into the queues again."""
@@ -259,7 +268,7 @@ class Members:
                 await self._slots_again(todo)
                 self._dispatcher.push(await self._store.ready(todo))
                 carried.update(todo)
-            if self._clock.now_ms() - since_ms >= self._leases.grace_ms:
+            if self._clock.steady_ms() - since_ms >= self._leases.grace_ms:
                 await self._lose_leases(dead)
 
     async def _slots_again(self, partitions: Sequence[int]) -> None:
@@ -286,18 +295,31 @@ class Members:
         held = await self._store.held(self.owned, dead)
         for task_id in held:
             await self._lose(task_id, dead)
-        if not held and await self._nothing_left(dead):
+        if held or await self._effects_left(dead):
+            return
+        holders = await self._store.holders(range(PARTITIONS))
+        await self._lose_strangers(holders)
+        if dead not in holders:
             await self._store.forget(dead, self._seen_ms.get(dead))
             self._dead_since_ms.pop(dead, None)
             self._carried.pop(dead, None)
 
-    async def _nothing_left(self, dead: str) -> bool:
-        """Whether every partition's `ob` and `held` of the dead incarnation are empty."""
+    async def _effects_left(self, dead: str) -> bool:
+        """Whether some partition's `ob` of the dead incarnation is not empty."""
         if await self._relay.take_over(self.owned, dead):
-            return False
-        if await self._store.outbox(range(PARTITIONS), dead):
-            return False
-        return not await self._store.held(range(PARTITIONS), dead)
+            return True
+        return bool(await self._store.outbox(range(PARTITIONS), dead))
+
+    async def _lose_strangers(self, holders: set[str]) -> None:
+        """Leases that the dead one stored for a server which was forgotten before: it would have
+        given them back itself.
+        """
+        if not holders - {*self._seen_ms, self._incarnation}:
+            return
+        beat = await self._heartbeat()  # some may have joined since the last one
+        for stranger in sorted(holders - beat.members.keys()):
+            for task_id in await self._store.held(range(PARTITIONS), stranger):
+                await self._lose(task_id, stranger)
 
     async def _lose(self, task_id: str, incarnation: str) -> None:
         """The lease as stored, if it still is that incarnation's, is lost."""

@@ -60,13 +60,13 @@ class Reconciling:
         self._looked = set[str]()
         """Known tasks whose stored lease was read in this round."""
         self._rounds_left = ROUNDS
-        self._looked_ms = 0
-        self._round_ms = clock.now_ms()
+        self._round_ms = clock.steady_ms()
+        self._looked_ms = self._round_ms - LOOK_MS
         self._heard: object = None
 
     async def where_due(self, heard: object) -> None:
         """`heard`: what members told of their concerns, and who lives; a change begins anew."""
-        now_ms = self._clock.now_ms()
+        now_ms = self._clock.steady_ms()
         if heard != self._heard or now_ms - self._round_ms >= ROUND_ANYWAY_MS:
             self._heard, self._rounds_left = heard, ROUNDS
             self._round_ms = now_ms

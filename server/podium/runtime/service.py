@@ -22,6 +22,7 @@ from podium.runtime.cache import Cache
 from podium.runtime.clock import StoreClock, spawn
 from podium.runtime.committer import Committer
 from podium.runtime.deciding import Deciding
+from podium.runtime.departures import Departures
 from podium.runtime.dispatcher import Dispatcher
 from podium.runtime.executor import Executor
 from podium.runtime.indexer import Indexer
@@ -190,7 +191,9 @@ class Runtime:
         self.dispatcher.bus = self.bus
         for part in (self.dispatcher, self.deciding, self.leases):
             part.progress = self.progress
+        self.departures = Departures(self.store)
         aftermath = Aftermath(
+            departures=self.departures,
             dispatcher=self.dispatcher,
             leases=self.leases,
             timers=self.timers,
@@ -256,6 +259,7 @@ class Runtime:
         self.bus.stop()
         self.leases.close()
         self.dispatcher.stop()
+        self.departures.stop()
         self.executor.stop()
         self.audit.stop()
         for task in list(self._tasks):
@@ -265,6 +269,7 @@ class Runtime:
         """What is stored of an execution, and what was left for it to hear, is looked at again."""
         await self.deciding.aftermath.repair(workflow_id)
         await self.relay.take_over(range(PARTITIONS), self.incarnation)
+        self.leases.take_up(workflow_id)
 
     def _beat(self) -> None:
         self._refresh_soon()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from podium.runtime.clock import US_PER_MS
 from podium.store.port import StoreError
 
 if TYPE_CHECKING:
@@ -74,13 +75,13 @@ class Watch:
     async def wait(self, workflow_id: str, timeout_ms: int) -> bool:
         """Wait until it is terminal; False when the time is over. Raises UnknownExecution."""
         event = await self.subscribe(workflow_id)
-        end_ms = self._clock.now_ms() + timeout_ms
+        end_us = self._clock.now_us() + timeout_ms * US_PER_MS
         try:
             while True:
                 entry = await self._executor.read(workflow_id, everything=False)
                 if entry.header is not None and entry.header.status.terminal:
                     return True
-                rest_ms = end_ms - self._clock.now_ms()
+                rest_ms = (end_us - self._clock.now_us()) // US_PER_MS
                 if rest_ms <= 0:
                     return False
                 await self.next_change(event, rest_ms)

@@ -183,6 +183,11 @@ class EmbeddedStore(EmbeddedView, ABC):
         self.check_open()
         self.queues.land(task_id, queue)
 
+    async def leave(self, ended: Sequence[Ready]) -> None:
+        """The commit that ended them took them out."""
+        del ended
+        self.check_open()
+
     async def release(self, releases: Sequence[Release]) -> list[PushResult | None]:
         self.check_open()
         now_ms = self.now_ms()
@@ -209,6 +214,10 @@ class EmbeddedStore(EmbeddedView, ABC):
         return sorted(
             each for part in partitions for each in self.parts[part].held.get(incarnation, ())
         )
+
+    async def holders(self, partitions: Sequence[int]) -> set[str]:
+        self.check_open()
+        return {each for part in partitions for each in self.parts[part].held}
 
     # Looking
 

@@ -207,6 +207,9 @@ class FaultyStore:
     async def set_aside(self, task_id: str, queue: Queue) -> None:
         await self._call("set_aside", lambda: self._store.set_aside(task_id, queue))
 
+    async def leave(self, ended: Sequence[Ready]) -> None:
+        await self._call("leave", lambda: self._store.leave(ended))
+
     async def release(self, releases: Sequence[Release]) -> list[PushResult | None]:
         return await self._call("release", lambda: self._store.release(releases))
 
@@ -262,6 +265,9 @@ class FaultyStore:
 
     async def held(self, partitions: Sequence[int], incarnation: str) -> list[str]:
         return await self._call("held", lambda: self._store.held(partitions, incarnation))
+
+    async def holders(self, partitions: Sequence[int]) -> set[str]:
+        return await self._call("holders", lambda: self._store.holders(partitions))
 
     async def heartbeat(self, incarnation: str, concerns: int | None = None) -> Heartbeat:
         return await self._call("heartbeat", lambda: self._store.heartbeat(incarnation, concerns))

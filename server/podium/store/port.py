@@ -67,6 +67,10 @@ class Unreplicated(StoreUnavailable):
     """The store may have it, but fewer replicas than asked for do: a failover may take it back."""
 
 
+class Forbidden(StoreUnavailable):
+    """The store refuses this server a right, until somebody grants it."""
+
+
 class StoreFull(StoreError):
     """No space or read-only: nothing was written; repeat when there is space."""
 
@@ -376,6 +380,12 @@ class Store(QueueView, TaskLogs, StartStore, Inspection, AuditTrail, Protocol):
         """
         ...
 
+    async def leave(self, ended: Sequence[Ready]) -> None:
+        """Tasks that ended while they stood in a queue are out of it. One that has another score,
+        so was made ready again, and one that is claimed stay. Repeating does no harm.
+        """
+        ...
+
     async def release(self, releases: Sequence[Release]) -> list[PushResult | None]:
         """Free slots; each answer as push_assign for the queue's head, None for an empty queue."""
         ...
@@ -396,6 +406,10 @@ class Store(QueueView, TaskLogs, StartStore, Inspection, AuditTrail, Protocol):
     async def slots(self, partition: int) -> list[tuple[str, Queue]]: ...
 
     async def held(self, partitions: Sequence[int], incarnation: str) -> list[str]: ...
+
+    async def holders(self, partitions: Sequence[int]) -> set[str]:
+        """Incarnations with leases there, also those that are on no list any more."""
+        ...
 
     async def heartbeat(self, incarnation: str, concerns: int | None = None) -> Heartbeat:
         """`concerns` counts what this member did that others may have to look at; None = as told

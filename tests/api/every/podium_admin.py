@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.every.acting import WORKFLOWS, begun, ended, report, status, take
 from tests.api.every.calling import row
-from tests.api.test_parking import poison
+from tests.runtime.rig import poison
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -96,6 +96,7 @@ async def slots_and_held_follow_commits(subject: Subject) -> None:
     await change(subject, begun)
     assert await store.slots(PARTITION) == [(task(0), QUEUE), (task(1), QUEUE)]
     assert await store.held([PARTITION], SERVER) == [task(0), task(1)]
+    assert await store.holders([PARTITION]) == {SERVER}
     moved = Commit(
         workflow_id=WORKFLOW,
         version=1,
@@ -107,6 +108,7 @@ async def slots_and_held_follow_commits(subject: Subject) -> None:
     assert await store.slots(PARTITION) == [(task(1), QUEUE)]
     assert await store.held([PARTITION], SERVER) == []
     assert await store.held([PARTITION], OTHER) == [task(1)]
+    assert await store.holders([PARTITION]) == {OTHER}
 
 
 async def a_renewed_lease_stays_held(subject: Subject) -> None:
@@ -203,5 +205,6 @@ CHECKS: Final = (
     effects_stay_until_done_in_ascending_order,
     effects_are_done_by_a_commit_that_succeeds,
     members_stay_until_forgotten,
+    members_tell_how_many_concerns_they_have,
     watchers_are_named_by_a_commit,
 )

@@ -183,6 +183,25 @@ async def a_task_set_aside_lets_others_pass_until_it_is_pushed(subject: Subject)
     assert claimed(await want(subject, 1, limits=ONE_AT_A_TIME)) == [task(0)]
 
 
+async def a_task_that_ended_leaves_its_queue(subject: Subject) -> None:
+    await make_ready(subject, ready(0), ready(1), ready(2))
+    await lease(subject, task(0), task(2))  # any commit by which they are ready no more
+    await subject.store.leave([ready(0), ready(2)])
+    assert await subject.store.queue_size(QUEUE) == 1
+    await subject.store.leave([ready(0)])
+    assert claimed(await want(subject, 9)) == [task(1)]
+
+
+async def a_task_that_is_ready_again_or_claimed_does_not_leave(subject: Subject) -> None:
+    await make_ready(subject, ready(0), ready(1))
+    assert claimed(await want(subject, 1)) == [task(0)]
+    again = ready(1, score=5_000)
+    await make_ready(subject, again)
+    await subject.store.leave([ready(0), ready(1)])
+    await subject.store.unclaim(task(0), QUEUE)
+    assert claimed(await want(subject, 9)) == [task(0), task(1)]
+
+
 async def what_nobody_claims_is_not_set_aside(subject: Subject) -> None:
     """Its claim ended, and it was pushed again meanwhile."""
     await make_ready(subject, ready(0))
@@ -287,6 +306,14 @@ async def a_server_that_left_waits_for_nothing(subject: Subject) -> None:
     assert await make_ready(subject, ready(0)) == [Waiting("backlog")]
 
 
+async def a_server_that_came_back_and_left_waits_for_nothing(subject: Subject) -> None:
+    for _ in range(2):
+        await subject.store.heartbeat(SERVER)
+        await want(subject, 5)
+        await subject.store.forget(SERVER)
+    assert await make_ready(subject, ready(0)) == [Waiting("backlog")]
+
+
 async def poll_data_keeps_the_latest_time(subject: Subject) -> None:
     store = subject.store
     await store.poll_seen(QUEUE, "worker-1")
@@ -317,6 +344,8 @@ CHECKS: Final = (
     an_unclaimed_task_is_gone,
     a_task_set_aside_lets_others_pass_until_it_is_pushed,
     what_nobody_claims_is_not_set_aside,
+    a_task_that_ended_leaves_its_queue,
+    a_task_that_is_ready_again_or_claimed_does_not_leave,
     a_lease_that_ended_makes_the_task_ready_again,
     concurrency_counts_claims_and_slots_over_all_domains,
     a_release_hands_the_slot_to_who_waits,
@@ -325,5 +354,6 @@ CHECKS: Final = (
     the_rate_is_exact_over_every_window,
     a_limited_push_tells_when_it_is_admitted,
     a_server_that_left_waits_for_nothing,
+    a_server_that_came_back_and_left_waits_for_nothing,
     poll_data_keeps_the_latest_time,
 )

@@ -90,10 +90,16 @@ class Entries(Queues):
             if value == holder
         )
 
+    async def holders(self, partitions: Sequence[int]) -> set[str]:
+        found = await self._hashes(partitions, "held")
+        return {value.decode() for _, fields in found for value in fields.values()}
+
     async def heartbeat(self, incarnation: str, concerns: int | None = None) -> Heartbeat:
         told = "" if concerns is None else concerns
         call = self._link.call(BEAT, self._keys.members, self.now(), incarnation, told)
-        now_ms, *flat = cast("list[bytes]", await self._link.one(call))
+        now_ms, joined, *flat = cast("list[bytes]", await self._link.one(call))
+        if joined == b"1":  # perhaps again: it was forgotten, and lives
+            self.note_wishes_again(incarnation)
         names = [name.decode() for name in flat[::3]]
         return Heartbeat(
             int(now_ms),

@@ -1,9 +1,9 @@
 """Names of keys (distribution.md §1): everything that one script touches shares one hash tag.
 
 `{HH}` = partition of an execution in hex, `{q:T}` = task type, `{reg}` = definitions, `{srv}` =
-members, `{c:NAME}` = a kept output; `kept` behind a tag is what a wait for replicas writes
-(durability.py). Text of users is percent-encoded, so it holds neither braces nor bytes that a tag
-could end at.
+members, `{c:NAME}` = a kept output, `{m:SERVER}` = messages where there are no channels; `kept`
+behind a tag is what a wait for replicas writes (durability.py). Text of users is percent-encoded,
+so it holds neither braces nor bytes that a tag could end at.
 """
 
 from __future__ import annotations
@@ -97,6 +97,14 @@ class Keys:
     def lives(self) -> str:
         """How often a server began to use the store."""
         return f"{self._prefix}{{srv}}lives"
+
+    def pair(self, number: int) -> tuple[str, str]:
+        """Two keys of one tag, for a look at where they lie; nothing is stored at them."""
+        return f"{self._prefix}{{try:{number}}}a", f"{self._prefix}{{try:{number}}}b"
+
+    def mail(self, server: str) -> str:
+        """Messages to a server, where there are no channels."""
+        return f"{self._prefix}{{m:{_safe(server)}}}"
 
     @property
     def format(self) -> str:

@@ -15,16 +15,20 @@ from typing import TYPE_CHECKING, Final, cast
 from redis import exceptions
 
 from podium.store.port import StoreError, StoreFull, StoreUnavailable, Unreplicated
+from podium.store.redis.abilities import ABILITIES
 from podium.store.redis.clients import ANSWER_S, clients_of, node_client
 from podium.store.redis.durability import LOCAL, SCRIPTS, kept_by_cluster, kept_by_one
 from podium.store.redis.refusal import check_files, refusal
+from podium.store.redis.revoked import Revoked, is_forbidden
 from podium.store.redis.scripts import ALL
 
 if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Sequence
 
-    from podium.store.redis.address import Address, Kind
+    from redis.asyncio.cluster import ClusterNode
+
+    from podium.store.redis.address import Address
     from podium.store.redis.clients import Client, ClusterClient, Command, Info
     from podium.store.redis.durability import Durability
     from podium.store.redis.scripts import Script
@@ -60,13 +64,14 @@ class Link:
         self._address = address
         self._durability = durability
         self._cluster = address.kind == "cluster"
-        self._by_text = address.kind == "dynomite"
+        self.abilities = ABILITIES[address.kind]
         self._texts = {each.digest: each.text for each in ALL}
         self._client: Client | None = None
         self._others: list[Client] = []
         self.scripts_count = 0
         """Scripts sent, for tests and metrics."""
         self._plain, self._kept = Lane(kept=False), Lane(kept=True)
+        self._revoked = Revoked(address)
         self._flights: set[asyncio.Task[None]] = set()
 
     @property
@@ -81,10 +86,6 @@ class Link:
         return node_client(self._address, node.host, int(node.port))
 
     @property
-    def kind(self) -> Kind:
-        return self._address.kind
-
-    @property
     def shown(self) -> str:
         return self._address.shown
 
@@ -96,7 +97,12 @@ class Link:
             answers = [await client.execute_command(*command, target_nodes=each) for each in nodes]
             names = [each.name for each in nodes]
             return list(zip(names, cast("list[Info]", answers), strict=True))
-        return [(self.shown, cast("Info", await self.one(command)))]
+        (answer,) = await self.answers((command,))
+        if isinstance(answer, exceptions.NoPermissionError):
+            raise answer  # INFO may be kept from a user
+        if isinstance(answer, Exception):
+            raise self._judged(answer)
+        return [(self.shown, cast("Info", answer))]
 
     async def open(self) -> None:
         """Raises StoreUnavailable."""
@@ -120,7 +126,7 @@ class Link:
 
     def call(self, script: Script, keys: Sequence[str], *arguments: str | bytes | int) -> Command:
         """A script as a command."""
-        if self._by_text:
+        if not self.abilities.digests:
             return ("EVAL", script.text, len(keys), *keys, *arguments)
         return ("EVALSHA", script.digest, len(keys), *keys, *arguments)
 
@@ -156,29 +162,42 @@ class Link:
                 answers[place] = answer
         for answer in answers:
             if isinstance(answer, Exception):
-                raise _told(answer)
+                raise self._judged(answer)
         return answers
 
-    async def tried(self, commands: Sequence[Command]) -> list[object]:
+    async def answers(self, commands: Sequence[Command]) -> list[object]:
         """Of each an answer or an error, which is raised only where nobody answers at all."""
         return await self._answers(commands, self._plain)
 
-    async def deaf(self, channel: str) -> exceptions.NoPermissionError | None:
-        """What forbids to listen to a channel. Raises StoreUnavailable."""
-        client = self.node_client()
-        if client is None:
+    async def tried(
+        self, commands: Sequence[Command], channel: str
+    ) -> list[tuple[str, list[object], exceptions.NoPermissionError | None]]:
+        """Of each node, by its place: an answer or an error of each command, and what forbids to
+        listen to the channel. Raises StoreUnavailable where one does not answer.
+        """
+        if self._client is None:
             raise StoreUnavailable("expected an open store, found it closed")
-        heard = client.pubsub()
-        try:
-            await heard.subscribe(channel.encode())
-            await heard.get_message(timeout=ANSWER_S)
-        except exceptions.NoPermissionError as error:
-            return error
-        except NO_ANSWER as error:
-            raise unavailable(error) from None
-        finally:
-            await heard.aclose()
-            if client is not self._client:
+        if not self._cluster:
+            return [(self.shown, *await _tried(self._client, commands, channel))]
+        nodes = cast("ClusterClient", self._client).get_nodes()
+        # One after the other: the handshakes of many at once would be slow enough to fail.
+        found = [(each.name, await self._tried_at(each, commands, channel)) for each in nodes]
+        return [(name, *told) for name, told in found if told]
+
+    async def _tried_at(
+        self, node: ClusterNode, commands: Sequence[Command], channel: str
+    ) -> tuple[list[object], exceptions.NoPermissionError | None] | None:
+        """None of a replica that is gone: nothing depends on it as long as it is. Asked twice: a
+        slow one would be taken for gone, and what its user lacks be missed.
+        """
+        for last in (False, True):
+            client = node_client(self._address, node.host, int(node.port))
+            try:
+                return await _tried(client, commands, channel)
+            except StoreUnavailable:
+                if last and node.server_type != "replica":
+                    raise
+            finally:
                 await client.aclose()
         return None
 
@@ -219,7 +238,7 @@ class Link:
             answers = await self._carry(self._client, commands, lane)
         except NO_ANSWER as error:
             await self._look_again(error)
-            raise _told(error) from None
+            raise self._judged(error) from None
         for answer in answers:
             if isinstance(answer, GONE):
                 await self._look_again(answer)
@@ -240,6 +259,10 @@ class Link:
         """A cluster's nodes may have changed places: they are asked at the next call."""
         if self._cluster and self._client is not None and not isinstance(error, _OUT_OF_MEMORY):
             await self._client.aclose()
+
+    def _judged(self, error: Exception) -> Exception:
+        """As the store's own."""
+        return self._revoked.judged(error) if is_forbidden(error) else _told(error)
 
     def _with_text(self, command: Command) -> Command:
         """Nothing ran: the node did not know the digest."""
@@ -283,6 +306,28 @@ def _passing(error: exceptions.ResponseError) -> bool:
 def unavailable(error: Exception) -> StoreUnavailable:
     """Without addresses and arguments: it may reach a client."""
     return StoreUnavailable(f"expected the store to answer, found {type(error).__name__}")
+
+
+async def _tried(
+    client: Client, commands: Sequence[Command], channel: str
+) -> tuple[list[object], exceptions.NoPermissionError | None]:
+    """At one node; see Link.tried."""
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    answers: list[object] = []
+    heard = client.pubsub()
+    try:
+        answers = await pipeline.execute(raise_on_error=False)
+        await heard.subscribe(channel.encode())
+        await heard.get_message(timeout=ANSWER_S)
+    except exceptions.NoPermissionError as error:
+        return answers, error
+    except NO_ANSWER as error:
+        raise unavailable(error) from None
+    finally:
+        await heard.aclose()
+    return answers, None
 
 
 async def _ping(client: Client) -> None:

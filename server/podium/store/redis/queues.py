@@ -13,6 +13,7 @@ from podium.store.redis.keys import execution_of
 from podium.store.redis.scripts import (
     ADMIT,
     FREE,
+    LEAVE,
     POLLED,
     PUSH,
     RELEASE,
@@ -155,6 +156,17 @@ class Queues(TypeNotes):
         claimant = self._claimants.pop(task_id, "")
         await self._link.one(self._link.call(UNCLAIM, keys, task_id, score, slot, claimant))
 
+    async def leave(self, ended: Sequence[Ready]) -> None:
+        by_queue: dict[Queue, list[str | int]] = {}
+        for each in ended:
+            by_queue.setdefault(each.queue, []).extend((each.task_id, each.score))
+        await self._link.send(
+            [
+                self._link.call(LEAVE, [self._keys.queue(queue, "r")], *told)
+                for queue, told in by_queue.items()
+            ]
+        )
+
     async def release(self, releases: Sequence[Release]) -> list[PushResult | None]:
         slots = await self._link.send([self._slot(each.task_id) for each in releases])
         free = ["0" if there else "1" for there in slots]
@@ -232,6 +244,10 @@ class Queues(TypeNotes):
             commands.append(("ZREM", self._keys.queue(queue, "s"), *wishes))
         await self._link.send(commands)
         await self._link.one(("DEL", key))
+        self.note_wishes_again(server)
+
+    def note_wishes_again(self, server: str) -> None:
+        """Whoever forgot the server has thrown away where its wishes are."""
         self._noted = {each for each in self._noted if each[0] != server}
 
     def _claimant(self) -> str:

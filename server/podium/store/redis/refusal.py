@@ -4,6 +4,7 @@ helps. Never a password.
 
 from __future__ import annotations
 
+import re
 import ssl
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from podium.store.redis.address import Address
 
 LOGIN: Final = (exceptions.AuthenticationError, exceptions.AuthorizationError)
+FORBIDDEN: Final = re.compile(r"'([\w|]+)' command")
+"""What the user may not, in the words of a node."""
 SILENT: Final = (exceptions.TimeoutError, ConnectionResetError)
 
 
@@ -55,11 +58,9 @@ def _found(address: Address, error: Exception) -> str:
     causes = list(_causes(error))
     if any(isinstance(each, LOGIN) for each in causes):
         return "expected a user and password that it takes"
-    if isinstance(error, exceptions.NoPermissionError):
-        return (
-            "expected a user that may PING, found that it may not; grant it with"
-            f" ACL SETUSER {address.user or 'default'} +ping"
-        )
+    for each in causes:
+        if isinstance(each, exceptions.NoPermissionError):
+            return _forbidden(address, each)
     for each in causes:
         if isinstance(each, ssl.SSLCertVerificationError):
             return (
@@ -67,7 +68,7 @@ def _found(address: Address, error: Exception) -> str:
                 f" {each.verify_message}; name the authority's file with ?tls_ca=FILE"
             )
     if isinstance(error, exceptions.RedisClusterException):
-        return f"expected a cluster with all slots: {words}"
+        return f"expected a cluster with all slots, found: {words}"
     if address.kind == "sentinel" and "No master found" in words:
         # redis-py's words hold a dump of its connections.
         return (
@@ -75,6 +76,16 @@ def _found(address: Address, error: Exception) -> str:
             " see to the addresses, the name, and TLS and logins of the Sentinels"
         )
     return f"expected a node that answers, found: {words}{_advice(address, causes)}"
+
+
+def _forbidden(address: Address, error: exceptions.NoPermissionError) -> str:
+    """The first commands: PING, and what finds the nodes of a cluster."""
+    told = FORBIDDEN.search(str(error))
+    name = told.group(1) if told else "ping"
+    return (
+        f"expected a user that may {name.upper().replace('|', ' ')}, found that it may not;"
+        f" grant it with ACL SETUSER {address.user or 'default'} +{name}"
+    )
 
 
 def _advice(address: Address, causes: list[BaseException]) -> str:

@@ -2,7 +2,8 @@
 is told to the operator and not to a client, in the middle of some commit.
 
 Each command is tried once, on keys that nobody reads and that are gone afterwards; scripts have the
-rights of their caller. Of a cluster one node is tried.
+rights of their caller. Of a cluster every node is tried, since each has users of its own; one that
+does not serve the keys says so only after it has looked at the rights.
 
 Failures: StoreUnavailable with what lacks, and how it is granted.
 """
@@ -78,61 +79,69 @@ NAMES: Final = frozenset(
     | {"PING", "TIME", "EVAL", "EVALSHA", "PUBLISH", "SUBSCRIBE"}
 )
 """All that are tried; INFO and CONFIG GET are of the suitability."""
+OF_CLUSTERS: Final[dict[Command, str]] = {
+    ("CLUSTER SLOTS",): "+cluster|slots",
+    ("COMMAND COUNT",): "+command",
+}
+"""Of what redis-py asks any node of a cluster when it looks for its nodes: command → right.
+redis-py parts the words.
+"""
 UNKNOWN: Final = "0" * 40
 """The digest of no script."""
-TELLS_TIME: Final = "return redis.pcall('TIME').err and 0 or 1"
-"""By script: redis-py sends TIME to all nodes of a cluster, which its pipelines cannot."""
 
 
 async def check_rights(link: Link, address: Address, *, waits: bool) -> None:
     """`waits` = for replicas. Raises StoreUnavailable."""
-    if address.kind == "dynomite":  # it has no users
+    if not link.abilities.users:
         return
     channel = f"{address.prefix}bus:"
     tried = _commands(address.prefix, channel)
-    if waits and address.kind != "cluster":  # whose pipelines take no WAIT without a node
+    if waits:
         tried.append(("WAIT", 0, 1))
-    answers = await link.tried(tried)
-    lacks = {
-        _lack(address, str(command[0]), answer)
-        for command, answer in zip(tried, answers, strict=True)
-        if isinstance(answer, exceptions.NoPermissionError)
-    }
-    if 0 in [
-        answer for command, answer in zip(tried, answers, strict=True) if TELLS_TIME in command
-    ]:
-        lacks.add("+time")
-    if refused := await link.deaf(channel):
-        lacks.add(_lack(address, "SUBSCRIBE", refused))
+    if address.kind == "cluster":
+        tried += OF_CLUSTERS
+    lacks: dict[str, set[str]] = {}
+    for node, answers, refused in await link.tried(tried, channel):
+        found = {
+            _lack(address, command, answer)
+            for command, answer in zip(tried, answers, strict=True)
+            if isinstance(answer, exceptions.NoPermissionError)
+        }
+        if refused:
+            found.add(_lack(address, ("SUBSCRIBE",), refused))
+        if found:
+            lacks[node] = found
     if lacks:
-        wanted = " ".join(sorted(lacks))
+        wanted = " ".join(sorted(set[str]().union(*lacks.values())))
+        at, there = (f" at {', '.join(lacks)}", " there") if address.kind == "cluster" else ("", "")
         raise StoreUnavailable(
             f"{address.shown}: expected a user that may do all that Podium does, found that"
-            f" {wanted} lacks; grant it with ACL SETUSER {address.user or 'default'} {wanted}"
+            f" {wanted} lacks{at}; grant it{there} with"
+            f" ACL SETUSER {address.user or 'default'} {wanted}"
         )
 
 
 def _commands(prefix: str, channel: str) -> list[Command]:
-    """TELLS_TIME is the first."""
     keys = {kind: f"{prefix}{{srv}}try:{kind}" for kind in TRIED}
     own: list[Command] = [
         (name, keys[kind], *arguments)
         for kind, commands in TRIED.items()
         for name, *arguments in commands
     ]
-    scripts: list[Command] = [
-        ("EVAL", TELLS_TIME, 1, keys["string"]),
+    first: list[Command] = [
+        ("TIME",),
+        ("EVAL", "return 1", 1, keys["string"]),
         ("EVALSHA", UNKNOWN, 1, keys["string"]),
     ]
     ends: list[Command] = [("DEL", each) for each in keys.values()]
-    return [*scripts, *own, ("PUBLISH", channel, ""), *ends]
+    return [*first, *own, ("PUBLISH", channel, ""), *ends]
 
 
-def _lack(address: Address, name: str, error: exceptions.NoPermissionError) -> str:
+def _lack(address: Address, command: Command, error: exceptions.NoPermissionError) -> str:
     """As ACL SETUSER would grant it."""
     words = str(error)
     if " channel" in words:
         return f"&{address.prefix}*"
     if " key" in words:
         return f"~{address.prefix}*"
-    return f"+{name.lower()}"
+    return OF_CLUSTERS.get(command, f"+{str(command[0]).lower()}")

@@ -40,6 +40,7 @@ RELEASE: Final = _script("release", queue=True)
 SETTLE: Final = _script("settle")
 FREE: Final = _script("free")
 UNCLAIM: Final = _script("unclaim")
+LEAVE: Final = _script("leave")
 STATE: Final = _script("state", queue=True)
 AUDIT: Final = _script("audit")
 SEEN: Final = _script("seen")
@@ -52,6 +53,8 @@ FORGET: Final = _script("forget")
 DEFINE: Final = _script("define")
 UNDEFINE: Final = _script("undefine")
 LATEST: Final = _script("latest")
+POST: Final = _script("post")
+TAKE: Final = _script("take")
 ALL: Final = (
     COMMIT,
     REMOVE,
@@ -67,6 +70,7 @@ ALL: Final = (
     SETTLE,
     FREE,
     UNCLAIM,
+    LEAVE,
     STATE,
     AUDIT,
     SEEN,
@@ -79,4 +83,6 @@ ALL: Final = (
     DEFINE,
     UNDEFINE,
     LATEST,
+    POST,
+    TAKE,
 )

@@ -45,7 +45,6 @@ class RedisStore(Executions, Changes, Entries, View, Definitions, Bus):
         self._durability = durability
         self._volatile_allowed = volatile_allowed
         self._unsuitable_nodes = 0
-        self._by_own_clock = address.kind == "dynomite"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -86,7 +85,7 @@ class RedisStore(Executions, Changes, Entries, View, Definitions, Bus):
 
     def now(self) -> str | int:
         """Dynomite's scripts must not ask for the time, and it hides its nodes' clocks."""
-        return self._now_ms() if self._by_own_clock else ""
+        return "" if self.link.abilities.clock else self._now_ms()
 
     async def close(self) -> None:
         await self.stop()

@@ -26,6 +26,9 @@ FORMAT: Final = 2
 FORMAT_MIN: Final = 2
 """1 kept histories as sorted sets, which took twice the memory."""
 VERSION_MIN: Final = (6, 2)
+PAIRS: Final = 20
+"""Keys of a pair are apart half of the time where a ring of two has no tags."""
+SPAN: Final = "cannot span multiple nodes"
 UNSURE: Final = {"event": "store_unsure"}
 
 
@@ -33,6 +36,8 @@ async def inspect(link: Link, keys: Keys, durability: Durability, *, volatile_al
     """How many nodes were taken although they are not suitable. Raises StoreUnavailable; a store
     that is fresh is marked with the format.
     """
+    if not link.abilities.places_all:
+        await _check_tags(link, keys)
     nodes = await _told(link)
     for node, info in nodes:
         _check_version(node, info)
@@ -45,6 +50,19 @@ async def inspect(link: Link, keys: Keys, durability: Durability, *, volatile_al
         LOG.warning("%s", problem, extra={**UNSURE, "node": node})
     await _check_format(link, keys)
     return len({node for node, _ in found})
+
+
+async def _check_tags(link: Link, keys: Keys) -> None:
+    """Dynomite places keys by all their letters unless it is told otherwise. A single node of it
+    shows nothing, and needs nothing.
+    """
+    pairs = [keys.pair(number) for number in range(PAIRS)]
+    answers = await link.answers([("EVAL", "return 1", 2, *pair) for pair in pairs])
+    if any(isinstance(each, exceptions.ResponseError) and SPAN in str(each) for each in answers):
+        raise StoreUnavailable(
+            f'{link.shown}: expected hash_tag "{{}}" on every node of Dynomite, found that keys of'
+            " one tag lie on several nodes: set it in each node's file and start them anew"
+        )
 
 
 async def _check_format(link: Link, keys: Keys) -> None:
@@ -64,7 +82,7 @@ async def _check_format(link: Link, keys: Keys) -> None:
 
 async def _told(link: Link) -> list[tuple[str, Info]]:
     """INFO of each node that takes writes; of Dynomite none, since it hides them."""
-    if link.kind == "dynomite":
+    if not link.abilities.tells:
         LOG.warning("Dynomite does not tell whether its nodes persist: see to it", extra=UNSURE)
         return []
     try:
