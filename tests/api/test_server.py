@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from podium.api.errors import Refused
+from podium.api.health import Health
 from podium.api.method_table import service_handler
 from podium.api.server import SERVICES
 from podium.conductor import execution_pb2 as execution
@@ -68,6 +69,18 @@ async def test_health_is_told_for_each_service_and_watched_until_the_stop() -> N
         edge.health.stop()
         assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
         assert await watching.read() is grpc.aio.EOF
+
+
+async def test_a_stop_while_a_status_is_written_is_told_as_well() -> None:
+    health = Health()
+    health.handler(SERVICES)
+    context: Any = None
+    told: list[int] = []
+    async for answer in health.watch(health_pb2.HealthCheckRequest(), context):
+        told.append(answer.status)
+        health.stop()
+    status = health_pb2.HealthCheckResponse
+    assert told == [status.SERVING, status.NOT_SERVING]
 
 
 async def test_a_method_that_is_not_served_says_so_by_name() -> None:

@@ -77,10 +77,11 @@ class Health:
             news, found = self._news, self._status()
             if found != told:
                 told = found
-                yield found
-            if self.stopping.is_set():
+                yield found  # the server may begin to drain while this is written
+            elif self.stopping.is_set():
                 return
-            await news.wait()
+            else:
+                await news.wait()
 
     def _status(self) -> pb.HealthCheckResponse:
         if self.stopping.is_set() or not self._reachable():
