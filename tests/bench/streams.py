@@ -104,12 +104,15 @@ async def idle_streams(
             assert first.HasField("welcome"), first
             readers.append(asyncio.create_task(_stay(call)))
         yield
+        # In good order: what a cancelled call leaves behind, three events each, reaches the loop
+        # after it: where that is closed, each costs the next loop of the process a turn.
+        for call in calls:
+            await call.done_writing()
+        await asyncio.gather(*readers)
     finally:
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
-        for call in calls:
-            call.cancel()
         for channel in channels:
             await channel.close()
 
