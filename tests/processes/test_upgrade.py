@@ -33,6 +33,8 @@ MORE: Final = 20
 GAP_S: Final = 0.05
 NOW: Final[Mapping[str, str]] = {}
 """The environment of this version."""
+KNOWN: Final = ("dispatcher.py:134 withdraw_all", "sync_child.py:98 request")
+"""Where the previous version is known to crash at its stop, seldom; what it had in hand goes on."""
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +51,13 @@ class Place:
         self._store = store
         self._stack = AsyncExitStack()
         self._server: Serving | None = None
+        self._environment = NOW
 
     async def run(self, environment: Mapping[str, str]) -> None:
         """Instead of the server that is there."""
         if self._server is not None:
             await self.end()
+        self._environment = environment
         listen = ("--grpc", f"127.0.0.1:{self.port}", "--store", self._store)
         self._server = await self._stack.enter_async_context(serving(*listen, **environment))
 
@@ -61,9 +65,12 @@ class Place:
         """In good order, and without an error in its log."""
         assert self._server is not None
         code, words = await self._server.end()
-        assert code == 0, words
         told = [json.loads(line) for line in words.splitlines()]
-        assert not [each for each in told if each["level"] in {"error", "critical"}]
+        wrong = [each for each in told if each["level"] in {"error", "critical"}]
+        crashes = wrong if self._environment is not NOW else []
+        crashes = [each for each in crashes if each.get("traceback", [""])[-1].endswith(KNOWN)]
+        assert wrong == crashes, words
+        assert code == (1 if crashes else 0), words
 
     async def __aenter__(self) -> Self:
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -366,3 +366,29 @@ async def test_a_stopped_server_leaves_nothing_and_the_next_goes_on() -> None:
         last = Hand(other, "x", [B], 1)
         await last.answer(await last.take())
         assert (await rig.finished(other, workflow_id)).status is WorkflowStatus.COMPLETED
+
+
+async def test_a_queue_that_is_heard_of_while_a_server_stops_keeps_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Rig([ONE]) as rig:
+        # Given a server that waits for work of one queue
+        server = await rig.server()
+        want, waits = rig.store.want, asyncio.Event()
+
+        async def wanting(*asked: Any, **settings: Any) -> Any:
+            if not server.dispatcher.granting:
+                server.dispatcher.backlog_known(B)
+            answer = await want(*asked, **settings)
+            waits.set()
+            return answer
+
+        monkeypatch.setattr(rig.store, "want", wanting)
+        Hand(server, "w", [A], 1)
+        async with asyncio.timeout(EVENT_S):
+            await waits.wait()
+        # When it hears of another while it tells that it waits no more
+        await server.stop()
+        # Then it has left
+        assert B in {each.queue for each in server.dispatcher.known()}
+        assert server.incarnation not in (await rig.store.heartbeat("other")).members

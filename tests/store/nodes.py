@@ -33,10 +33,13 @@ AT_ONCE = ("--repl-diskless-sync-delay", "0")
 def free_port() -> int:
     """Free a moment ago; also 10,000 above it, where a cluster's own bus will be. It is none that
     the kernel gives to connections: a client that tries again and again while its server is dead
-    would meet itself at one of those.
+    would meet itself at one of those. Nor is it the same in each test, as it would be by the
+    generator that pytest-randomly seeds: what still looks for the server of the test before finds
+    nobody.
     """
+    drawn = random.SystemRandom()
     while True:
-        port = random.randrange(*PORTS)
+        port = drawn.randrange(*PORTS)
         with socket.socket() as probe, socket.socket() as bus, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             bus.bind(("127.0.0.1", port + 10_000))

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from podium.model.queue import Queue
 from podium.store import sqlite_file
 from podium.store.port import Committed, StoreUnavailable
 from podium.store.sqlite import SqliteStore
 from podium.store.sync_child import DATABASE, Ended
 from tests.store.committing import now_ms, start_of
 
+QUEUE = Queue("t")
 Problems = list[dict[str, object]]
 
 
@@ -113,10 +115,8 @@ async def test_commits_and_checkpoints_go_side_by_side(
     assert log_bytes(store.file.path) == before
 
 
-async def test_reads_are_answered_and_writes_wait_during_a_checkpoint(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await commit(store, 0)
+def held(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[Ended]:
+    """The syncs of the database file wait until they are called back."""
     ends: asyncio.Queue[Ended] = asyncio.Queue()
     request = store.file.sync.request
 
@@ -127,6 +127,14 @@ async def test_reads_are_answered_and_writes_wait_during_a_checkpoint(
             request(target, ended)
 
     monkeypatch.setattr(store.file.sync, "request", hold)
+    return ends
+
+
+async def test_reads_are_answered_and_writes_wait_during_a_checkpoint(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await commit(store, 0)
+    ends = held(store, monkeypatch)
     # Given a checkpoint whose pages are copied and not yet synced
     checkpointing = asyncio.ensure_future(store.file.checkpoint())
     end = await ends.get()
@@ -140,6 +148,44 @@ async def test_reads_are_answered_and_writes_wait_during_a_checkpoint(
     end("")
     await committing
     await checkpointing
+
+
+async def test_a_store_that_is_closed_during_a_checkpoint_writes_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop_problems: Problems
+) -> None:
+    # Given a store with something to write at its end, whose checkpoint is under way
+    path = tmp_path / "p.db"
+    store = SqliteStore(path, now_ms)
+    await store.open()
+    await commit(store, 0)
+    await store.poll_seen(QUEUE, "w")
+    ends = held(store, monkeypatch)
+    checkpointing = asyncio.ensure_future(store.file.checkpoint())
+    end = await ends.get()
+    # When it is closed
+    written = store.file.written
+    closing = asyncio.ensure_future(store.close())
+    await asyncio.wait({closing}, timeout=0.05)
+    assert store.file.written == written
+    end("")
+    await asyncio.gather(checkpointing, closing)
+    # Then that is stored, and all the rest
+    again = SqliteStore(path, now_ms)
+    await again.open()
+    await assert_stored(again, range(5))
+    assert set(await again.poll_data(QUEUE.task_type)) == {(QUEUE.domain, "w")}
+    await again.close()
+
+
+async def test_a_member_comes_while_its_own_sync_begins_a_checkpoint(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_file, "FRAMES_MAX", 1)
+    await store.poll_seen(QUEUE, "w")
+    await store.heartbeat("first")
+    await store.file.checkpoint()
+    assert store.file.checkpoints
+    assert "first" in (await store.heartbeat("second")).members
 
 
 async def test_an_idle_store_is_checkpointed(

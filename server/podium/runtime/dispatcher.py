@@ -131,7 +131,7 @@ class Dispatcher:
         self.granting = False
         if settles := self._settles.take_all():
             await self._store.settle(settles)
-        for state in self._queues.values():
+        for state in list(self._queues.values()):  # one may come or go while the store answers
             for kind in KINDS:
                 if state.told[kind]:
                     await self._store.want(

@@ -142,6 +142,7 @@ class SqliteStore(SqliteBeside):
         if self._open:
             self._open = False
             with suppress(StoreError):
+                await self.file.ready()
                 self._put_seen()
             await self.file.close()
 
@@ -339,6 +340,8 @@ class SqliteStore(SqliteBeside):
         """The first of a member is stored; later ones stay in memory, nobody else reads them."""
         await self.prepared()
         now_ms = self.now_ms()
+        self._put_seen()
+        self._purge(now_ms)
         if incarnation not in self._members:
             with self.file.write() as connection:
                 connection.execute(
@@ -346,8 +349,6 @@ class SqliteStore(SqliteBeside):
                 )
             await self.file.durable()
         self._members[incarnation] = now_ms
-        self._put_seen()
-        self._purge(now_ms)
         return Heartbeat(now_ms, dict(self._members), self.told(incarnation, concerns))
 
     async def forget(self, incarnation: str, seen_ms: int | None = None) -> None:

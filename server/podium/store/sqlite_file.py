@@ -174,7 +174,15 @@ class SqliteFile:
 
     @contextlib.contextmanager
     def write(self) -> Generator[sqlite3.Connection]:
-        """One transaction: all of it or, where it raises, nothing."""
+        """One transaction: all of it or, where it raises, nothing. In the same turn of the loop as
+        the return of `ready`: during a checkpoint it would overwrite what is not copied yet.
+        """
+        assert self._checkpointing is None, "a transaction during a checkpoint"
+        with self._transaction() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
         connection = self._connection
         assert connection is not None
         try:
@@ -320,7 +328,7 @@ class SqliteFile:
         self.checkpoints += 1
         try:
             # The first write begins the WAL anew and has its header synced: not at a commit's cost.
-            with self.write() as connection:
+            with self._transaction() as connection:
                 connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'checkpoints'")
         except StoreError as error:
             self._end_checkpoint(str(error))
