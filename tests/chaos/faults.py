@@ -43,6 +43,15 @@ async def kill_server(fleet: Fleet, random: Random) -> None:
     await victim.start()
 
 
+async def end_server(fleet: Fleet, random: Random) -> None:
+    """In good order, under load, as where it is replaced."""
+    victim = random.choice(fleet.servers)
+    code, words = await victim.stop()
+    assert code == 0, words
+    await asyncio.sleep(random.uniform(0, 2))
+    await victim.start()
+
+
 async def stop_server(fleet: Fleet, random: Random) -> None:
     """A pause, longer at times than a server may be silent."""
     victim = random.choice(fleet.servers)
@@ -150,6 +159,7 @@ async def lost_answers(fleet: Fleet, random: Random) -> None:
 
 SERVER_FAULTS: tuple[Fault[Fleet], ...] = (
     Fault("kill_server", kill_server),
+    Fault("end_server", end_server),
     Fault("stop_server", stop_server),
     Fault("two_owners", two_owners),
     Fault("set_clock", set_clock),
