@@ -38,6 +38,7 @@ from podium.store.wal_frames import wal_frames
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from podium.store.sync_child import Sync
@@ -172,14 +173,12 @@ class SqliteFile:
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
 
-    @contextlib.contextmanager
-    def write(self) -> Generator[sqlite3.Connection]:
+    def write(self) -> AbstractContextManager[sqlite3.Connection]:
         """One transaction: all of it or, where it raises, nothing. In the same turn of the loop as
         the return of `ready`: during a checkpoint it would overwrite what is not copied yet.
         """
         assert self._checkpointing is None, "a transaction during a checkpoint"
-        with self._transaction() as connection:
-            yield connection
+        return self._transaction()
 
     @contextlib.contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
